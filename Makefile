@@ -1,0 +1,46 @@
+# `make` lists what can be made.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+VENV := .venv
+BIN := $(VENV)/bin
+export OMP_NUM_THREADS ?= 1
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types unit chain seeds lock clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+
+setup: $(VENV)/.ready  ## make the virtual environment from requirements.lock
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	scripts/setup.sh $(VENV)
+	@touch $@
+
+demo: setup  ## run the whole chain on the OpenMoji benchmark, then answer three queries
+	scripts/demo.sh
+
+test: setup lint types unit  ## lint, types and all tests
+
+lint: setup
+	ruff check .
+	ruff format --check .
+
+types: setup
+	mypy
+
+unit: setup
+	pytest
+
+chain: setup  ## run the chain on the very small profile in a copy of the checkout
+	scripts/chain.sh
+
+seeds: setup  ## train and evaluate further seeds; writes results/seeds.json
+	python benchmarks/seeds.py
+
+lock: setup  ## resolve pyproject.toml again into requirements.lock
+	scripts/lock.sh
+
+clean:  ## remove what was made (not the DVC cache)
+	rm -rf .trace .pytest_cache .mypy_cache .ruff_cache dist

@@ -1,0 +1,1 @@
+"""Files, JSON lines, pictures and progress: what every package reads and writes through."""

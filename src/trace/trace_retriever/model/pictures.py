@@ -1,0 +1,141 @@
+"""Pictures as the vision tower's patches: scaled, normalised, cut; kept in a bounded cache."""
+
+import math
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from trace_retriever.errors import ImageError
+from trace_retriever.io.images import ImageLimits, decode_image
+
+CACHE_BYTES = 512 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchSpec:
+    """How the vision tower cuts pictures; read from `preprocessor_config.json`."""
+
+    patch_size: int
+    merge_size: int
+    temporal_patch_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    min_pixels: int
+    max_pixels: int
+
+    @classmethod
+    def from_processor(cls, processor: dict[str, Any], min_pixels: int, max_pixels: int) -> "PatchSpec":
+        """Read the fields from an image processor's configuration."""
+        return cls(
+            patch_size=processor["patch_size"],
+            merge_size=processor["merge_size"],
+            temporal_patch_size=processor["temporal_patch_size"],
+            mean=tuple(processor["image_mean"]),
+            std=tuple(processor["image_std"]),
+            min_pixels=min_pixels,
+            max_pixels=max_pixels,
+        )
+
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height after scaling: multiples of patch x merge, within the pixel bounds (Qwen2-VL)."""
+        if max(width, height) > 200 * min(width, height):
+            raise ImageError(f"picture of {width} x {height}: its sides differ more than 200 times")
+        unit = self.patch_size * self.merge_size
+        wide, high = round(width / unit) * unit, round(height / unit) * unit
+        if wide * high > self.max_pixels:
+            shrink = math.sqrt(width * height / self.max_pixels)
+            wide, high = (max(unit, math.floor(side / shrink / unit) * unit) for side in (width, height))
+        elif wide * high < self.min_pixels:
+            grow = math.sqrt(self.min_pixels / (width * height))
+            wide, high = (math.ceil(side * grow / unit) * unit for side in (width, height))
+        return wide, high
+
+    def tokens(self, grid: tuple[int, int]) -> int:
+        """How many tokens a picture of a patch grid (high, wide) takes in the language model."""
+        return grid[0] * grid[1] // self.merge_size**2
+
+
+def patchify(pixels_NHWC: np.ndarray, spec: PatchSpec) -> torch.Tensor:
+    """Cut pictures of one size into normalised patches, in the order that Qwen's vision towers expect.
+
+    Equal to transformers' `Qwen2VLImageProcessorPil` (a test says so), but for a whole batch at once.
+
+    Args:
+        pixels_NHWC: uint8 pictures [N, H, W, 3]; H and W are multiples of patch x merge.
+
+    Returns:
+        float32 [N, patches, 3 * temporal * patch * patch].
+    """
+    count, high, wide, channels = pixels_NHWC.shape
+    size, merge = spec.patch_size, spec.merge_size
+    scaled = pixels_NHWC.astype(np.float32) / 255.0
+    scaled = (scaled - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
+    cells = scaled.reshape(count, high // size // merge, merge, size, wide // size // merge, merge, size, channels)
+    cells = cells.transpose(0, 1, 4, 2, 5, 7, 3, 6)  # picture, cell row, cell column, row, column, channel, y, x
+    cells = np.repeat(cells[:, :, :, :, :, :, None], spec.temporal_patch_size, axis=6)
+    return torch.from_numpy(np.ascontiguousarray(cells).reshape(count, high * wide // size**2, -1))
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """One picture, ready for the vision tower: float32 patches [P, D] and its grid (high, wide) in patches."""
+
+    values: torch.Tensor
+    grid: tuple[int, int]
+
+
+class PictureReader:
+    """Reads pictures as patches, remembering the latest ones up to a bound on memory.
+
+    Args:
+        spec: how to scale and cut.
+        limits: bounds on what is decoded at all.
+        cache_bytes: how much memory the cache may hold.
+    """
+
+    def __init__(self, spec: PatchSpec, limits: ImageLimits | None = None, cache_bytes: int = CACHE_BYTES) -> None:
+        self.spec = spec
+        self.limits = limits or ImageLimits()
+        self._cache: OrderedDict[Path, Patches] = OrderedDict()
+        self._free = cache_bytes
+
+    def read(self, image: Path | Image.Image) -> Patches:
+        """Patches of a picture, from the cache when it was read before.
+
+        Raises:
+            ImageError: see `io.images.decode_image`.
+        """
+        if isinstance(image, Image.Image):
+            return self._cut(image)
+        if image in self._cache:
+            self._cache.move_to_end(image)
+            return self._cache[image]
+        patches = self._cut(self._open(image))
+        self._remember(image, patches)
+        return patches
+
+    def _open(self, path: Path) -> Image.Image:
+        try:
+            with path.open("rb") as stream:
+                content = stream.read(self.limits.max_bytes + 1)
+        except FileNotFoundError:
+            raise ImageError("picture not found", where=path, remedy="restore the file") from None
+        return decode_image(content, self.limits, where=str(path))
+
+    def _cut(self, image: Image.Image) -> Patches:
+        wide, high = self.spec.size(*image.size)
+        scaled = image.convert("RGB").resize((wide, high), Image.Resampling.BICUBIC)
+        values = patchify(np.asarray(scaled)[None], self.spec)[0]
+        return Patches(values, (high // self.spec.patch_size, wide // self.spec.patch_size))
+
+    def _remember(self, path: Path, patches: Patches) -> None:
+        self._cache[path] = patches
+        self._free -= patches.values.nbytes
+        while self._free < 0:
+            _, oldest = self._cache.popitem(last=False)
+            self._free += oldest.values.nbytes

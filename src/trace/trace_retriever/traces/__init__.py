@@ -1,0 +1,1 @@
+"""Reasoning traces: which queries need one, who writes it, and which are kept (paper, M-BEIR-CoT)."""

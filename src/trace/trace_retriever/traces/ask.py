@@ -1,0 +1,148 @@
+"""Putting many requests to a teacher: side by side, resumable, and stopped when too many fail."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from trace_retriever.errors import TeacherError
+from trace_retriever.io.jsonl import JsonlLog, read_jsonl
+from trace_retriever.io.progress import bar
+from trace_retriever.traces.examples import Example
+from trace_retriever.traces.teachers.base import Failure, Teacher, UnansweredError
+
+Answer = TypeVar("Answer", bound=BaseModel)
+PATIENCE = 200  # requests before a share of failures among those asked so far says something
+
+
+class _Logged(BaseModel, Generic[Answer]):
+    """A line of the work log."""
+
+    qid: str
+    answer: Answer
+
+
+@dataclass(frozen=True)
+class Answers(Generic[Answer]):
+    """What came of some requests; each is in exactly one of the two.
+
+    Attributes:
+        given: qid → answer, in the order of the requests.
+        failures: requests without a usable answer, in the order of the requests.
+    """
+
+    given: dict[str, Answer]
+    failures: list[Failure]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """How requests are put.
+
+    Attributes:
+        teacher: who is asked.
+        max_failed_share: share of failed requests above which the work stops.
+        work: directory of the log of answers; failures are not logged, so that a rerun asks again.
+    """
+
+    teacher: Teacher
+    max_failed_share: float
+    work: Path
+
+    def ask(
+        self, examples: Sequence[Example], call: Callable[[Example], Answer], kind: type[Answer], what: str
+    ) -> Answers[Answer]:
+        """Ask about each example.
+
+        Args:
+            examples: about what; distinct query ids.
+            call: puts one request; raises UnansweredError for a failure that is counted.
+            kind: the type of an answer.
+            what: names the log and the progress bar.
+
+        Raises:
+            TeacherError: too many requests failed, the budget is spent, or the teacher cannot be used at all;
+                answers so far are kept for a rerun.
+        """
+        log_path = self.work / f"{what}.jsonl"
+        given: dict[str, Answer] = {}
+        failures: dict[str, Failure] = {}
+        with JsonlLog(log_path) as log:
+            given.update((row.qid, row.answer) for row in read_jsonl(log_path, _Logged[kind]))  # type: ignore[valid-type]
+            todo = [example for example in examples if example.qid not in given]
+            with bar(what, total=len(examples), unit="query") as shown:
+                shown.update(len(examples) - len(todo))
+                for example, result in self._results(todo, call):
+                    shown.update()
+                    if isinstance(result, Failure):
+                        failures[example.qid] = result
+                        self._check(failures, len(given), len(examples), what)
+                    else:
+                        given[example.qid] = result
+                        if self.teacher.costly:
+                            log.append(_Logged[kind](qid=example.qid, answer=result))  # type: ignore[valid-type]
+        return Answers(
+            {example.qid: given[example.qid] for example in examples if example.qid in given},
+            [failures[example.qid] for example in examples if example.qid in failures],
+        )
+
+    def _results(
+        self, examples: Sequence[Example], call: Callable[[Example], Answer]
+    ) -> Iterator[tuple[Example, Answer | Failure]]:
+        if self.teacher.concurrency == 1:
+            yield from ((example, _attempt(call, example)) for example in examples)
+            return
+        with ThreadPoolExecutor(self.teacher.concurrency) as workers:
+            running: dict[Future[Answer | Failure], Example] = {}
+            fatal: TeacherError | None = None
+            waiting = iter(examples)
+            try:
+                while True:
+                    while fatal is None and len(running) < self.teacher.concurrency:
+                        if (example := next(waiting, None)) is None:
+                            break
+                        running[workers.submit(_attempt, call, example)] = example
+                    if not running:
+                        break
+                    for done in wait(running, return_when=FIRST_COMPLETED).done:
+                        example = running.pop(done)
+                        try:
+                            yield example, done.result()
+                        except TeacherError as error:
+                            fatal = fatal or error  # what is under way may still finish, and is kept
+            finally:
+                if running:
+                    self.teacher.stop()
+            if fatal is not None:
+                raise fatal
+
+    def _check(self, failures: dict[str, Failure], given: int, total: int, what: str) -> None:
+        base = max(len(failures) + given, min(total, PATIENCE))
+        if len(failures) <= self.max_failed_share * base:
+            return
+        reasons = count_reasons(failures.values())
+        shown = "; ".join(f"{count} x {reason}" for reason, count in list(reasons.items())[:3])
+        raise TeacherError(
+            f"{len(failures)} of {len(failures) + given} requests to teacher {self.teacher.name!r} failed "
+            f"({what}); at most {self.max_failed_share:.1%} may: {shown}",
+            where=self.work,
+            remedy="see to the teacher and run again (answers so far are kept), "
+            "or raise teacher.max_failed_share",
+        )
+
+
+def _attempt(call: Callable[[Example], Answer], example: Example) -> Answer | Failure:
+    try:
+        return call(example)
+    except UnansweredError as error:
+        return Failure(example, error.reason)
+
+
+def count_reasons(failures: Iterable[Failure]) -> dict[str, int]:
+    """Reason → how many failures have it, most frequent first."""
+    counts = Counter(failure.reason for failure in failures)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))

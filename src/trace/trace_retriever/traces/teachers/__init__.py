@@ -1,0 +1,1 @@
+"""Teachers behind one small interface: they write traces, judge complexity and verify."""

@@ -1,0 +1,155 @@
+"""A data set's whole validation: tables, joins, suites, statistics."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from trace_retriever.config.validate import ValidateConfig
+from trace_retriever.errors import DataError
+from trace_retriever.io.files import digest_file, read_json
+from trace_retriever.mbeir.layout import Layout
+from trace_retriever.validation import suites, tables
+from trace_retriever.validation.drift import Statistics, drift_table, summarise
+from trace_retriever.validation.great import Result, run_suites
+from trace_retriever.validation.joins import (
+    add_qrels_joins,
+    add_route_joins,
+    add_trace_joins,
+    positive_table,
+    reachability,
+    routing_table,
+)
+from trace_retriever.validation.leaks import leak_table
+from trace_retriever.validation.pictures import image_table
+from trace_retriever.validation.rules import Suite
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What came of it.
+
+    Attributes:
+        results: one a suite, see `run_suites`.
+        statistics: the columns' summaries.
+        reachability: split → pair → share of positives in the local and the global pool.
+        drift: one row a column held against the previous version; None when there is none.
+        files: name below the data directories → digest, for every file that was read (pictures left out).
+        images: how many distinct pictures the records name, and how many were opened.
+    """
+
+    results: list[Result]
+    statistics: Statistics
+    reachability: dict[str, dict[str, dict[str, float]]]
+    drift: list[dict[str, Any]] | None
+    files: dict[str, str]
+    images: dict[str, int]
+
+    @property
+    def success(self) -> bool:
+        """Whether every suite held."""
+        return all(result["success"] for result in self.results)
+
+    @property
+    def failed(self) -> list[str]:
+        """Names `suite.rule` of the expectations that failed."""
+        return [f"{result['name']}.{rule}" for result in self.results for rule in result["failed"]]
+
+
+def run_validation(
+    config: ValidateConfig, *, dataset: Path, routes: Path, kept: Path, previous: Path | None, data_docs: Path
+) -> Validation:
+    """Validate a data set, its routes and its kept traces.
+
+    Args:
+        config: bounds and thresholds.
+        dataset, routes, kept: the steps' outputs.
+        previous: an earlier output of this step, to measure drift from.
+        data_docs: where Data Docs go.
+
+    Raises:
+        DataError: a file is missing, or a line cannot be read at all; names file and line.
+    """
+    layout = Layout(dataset)
+    _require_splits(layout)
+    before = _previous(previous) if previous else None
+    queries, candidates = tables.query_table(layout), tables.candidate_table(layout)
+    qrels = tables.qrels_table(layout)
+    labels, traces = tables.route_table(routes), tables.trace_table(kept)
+    positives = positive_table(layout, queries, candidates, qrels, config.reachability)
+    routing = routing_table(queries, labels)
+    pictures = image_table(dataset, queries, candidates, config.images)
+    statistics = summarise({"queries": queries, "candidates": candidates, "routes": labels, "traces": traces})
+    drift = None if before is None else drift_table(statistics, before, config.drift)
+    joined = add_trace_joins(traces, queries, labels)
+    chosen = [
+        suites.query_suite(queries, config),
+        suites.candidate_suite(candidates, config.text),
+        suites.qrels_suite(add_qrels_joins(qrels, queries, positives)),
+        suites.positive_suite(positives),
+        suites.image_suite(pictures, config.images),
+        suites.leak_suite(leak_table(dataset, queries, candidates, config.leak.by), config.leak),
+        suites.route_suite(add_route_joins(labels, queries)),
+        suites.routing_suite(routing, config.routes),
+        suites.trace_suite(joined, config.traces, int(routing["complex"].sum())),
+        *([suites.drift_suite(drift)] if drift is not None else []),
+    ]
+    return Validation(
+        results=run_suites(_ordered(chosen), data_docs),
+        statistics=statistics,
+        reachability=reachability(positives),
+        drift=None
+        if drift is None
+        else [dict(zip(drift, row, strict=True)) for row in drift.itertuples(False, None)],
+        files=dict(_digests({"dataset": _read_files(layout), "routes": [routes], "kept": [kept]}, dataset)),
+        images={"distinct": _distinct_images(queries, candidates), "opened": len(pictures)},
+    )
+
+
+def _require_splits(layout: Layout) -> None:
+    missing = {"train", "test"} - set(tables.splits_of(layout))
+    if missing:
+        remedy = "a data set has train and test queries; run `trace prepare` again"
+        raise DataError(
+            f"no {' and no '.join(sorted(missing))} queries", where=layout.root / "query", remedy=remedy
+        )
+
+
+def _previous(path: Path) -> Statistics:
+    file = path / "statistics.json"
+    if not file.is_file():
+        raise DataError(
+            "not an earlier validation", where=file, remedy="name a directory that `trace validate` wrote"
+        )
+    found: Statistics = read_json(file)
+    return found
+
+
+def _ordered(chosen: list[Suite]) -> list[Suite]:
+    """Rows in a fixed order, counted from 0, so that examples are the same each time."""
+    return [
+        Suite(suite.name, suite.frame.reset_index(drop=True), suite.index, suite.rules) for suite in chosen
+    ]
+
+
+def _read_files(layout: Layout) -> list[Path]:
+    files = set(tables.pool_files(layout)) | {layout.files.instructions}
+    for split, pairs in tables.splits_of(layout).items():
+        for pair in pairs:
+            files |= {tables.query_file(layout, pair, split), tables.qrels_file(layout, pair, split)}
+    return sorted(file for file in files if file.is_file())
+
+
+def _digests(groups: dict[str, list[Path]], dataset: Path) -> Iterable[tuple[str, str]]:
+    for group, paths in groups.items():
+        for path in paths:
+            files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+            base = path if path.is_dir() else dataset
+            for file in files:
+                yield f"{group}/{file.relative_to(base).as_posix()}", digest_file(file)
+
+
+def _distinct_images(queries: pd.DataFrame, candidates: pd.DataFrame) -> int:
+    return int(pd.concat([queries["image"], candidates["image"]]).dropna().nunique())

@@ -1,0 +1,66 @@
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from trace_retriever.evaluation import systems
+
+TABLE = pd.DataFrame({"auto_route": ["simple", "complex", "complex"], "confidence": [0.0, -0.1, -2.0]})
+TRUE = np.array([True, True, False])
+BOTH = np.float32([[[1, 0], [0, 1]]] * 3)
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        ("auto", [False, True, True]),
+        ("blend", [False, True, True]),
+        ("never", [False, False, False]),
+        ("encoder", [False, False, False]),
+        ("always", [True, True, True]),
+        ("oracle", [True, True, False]),
+    ],
+)
+def test_who_reasons(system: str, expected: list[bool]) -> None:
+    reasoning = systems.reasons(system, TABLE, TRUE)
+    assert reasoning.tolist() == expected
+    if system != "blend":
+        found = systems.vectors(system, BOTH, reasoning)
+        np.testing.assert_array_equal(found, BOTH[np.arange(3), reasoning.astype(int)])
+
+
+def test_the_oracle_needs_the_truth() -> None:
+    with pytest.raises(ValueError, match="oracle"):
+        systems.reasons("oracle", TABLE, None)
+
+
+def test_the_blend_weighs_by_confidence_and_keeps_unit_length() -> None:
+    blend = systems.Blend(low=0.5, high=0.8, threshold=-1.0)
+    reasoning = systems.reasons("blend", TABLE, None)
+    found = systems.vectors("blend", BOTH, reasoning, TABLE["confidence"], blend)
+    expected = np.array([[1, 0], [0.2, 0.8], [0.5, 0.5]])
+    np.testing.assert_allclose(found, expected / np.linalg.norm(expected, axis=1, keepdims=True), atol=1e-6)
+
+
+def test_the_default_blend_is_auto() -> None:
+    reasoning = systems.reasons("auto", TABLE, None)
+    blended = systems.vectors("blend", BOTH, reasoning, TABLE["confidence"], systems.Blend())
+    np.testing.assert_array_equal(blended, systems.vectors("auto", BOTH, reasoning))
+
+
+@pytest.mark.parametrize(
+    ("reasons", "truth", "blend", "expected"),
+    [
+        (["always", "auto", "never"], True, True, ["auto", "never", "always", "oracle", "blend"]),
+        (["auto", "never"], True, False, ["auto", "never"]),
+        (["never"], True, True, ["never"]),
+        (["always", "auto", "never"], False, False, ["auto", "never", "always"]),
+    ],
+)
+def test_only_what_was_embedded_can_be_compared(
+    reasons: list[str], truth: bool, blend: bool, expected: list[str]
+) -> None:
+    store: Any = SimpleNamespace(about={"reasons": reasons})
+    assert systems.available(store, truth=truth, blend=blend) == expected
