@@ -1,22 +1,39 @@
 #!/usr/bin/env bash
-# Run the whole chain with DVC in a copy of this checkout, on a profile (default: tiny). Keeps the copy on failure.
+# Run the whole chain with DVC in a copy of this checkout, on a profile (default: tiny); needs the environment of `make setup`.
+# Prints metrics, wall time and peak memory. The copy is removed, and kept on failure or with KEEP=1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${1:-tiny}
-copy=$(mktemp -d)/trace
-mkdir -p "$copy"
-git ls-files -z --cached --others --exclude-standard | xargs -0 tar --ignore-failed-read -cf - | tar -xf - -C "$copy"
+params=profiles/$profile.yaml
+[ -f "$params" ] || { echo "no profile $params; there are: $(ls profiles)" >&2; exit 2; }
+
+copy=$(mktemp -d "${TMPDIR:-/tmp}/chain.XXXXXX")
+finish() {
+  status=$?
+  if [ "$status" -ne 0 ] || [ -n "${KEEP:-}" ]; then echo "chain: the copy is kept in $copy" >&2; else rm -rf "$copy"; fi
+}
+trap finish EXIT
+
+# What Git tracks or would track, as it is now; files deleted but not yet committed are passed over.
+git ls-files -z --cached --others --exclude-standard |
+  while IFS= read -r -d '' file; do [ ! -e "$file" ] || printf '%s\0' "$file"; done |
+  tar --null --files-from=- -cf - | tar -xf - -C "$copy"
+cp "$params" "$copy/params.yaml"
 cd "$copy"
-cp "profiles/$profile.yaml" params.yaml
-rm -f dvc.lock
-git init --quiet && git add --all && git -c user.name=chain -c user.email=chain@localhost commit --quiet --message "profile $profile"
-export PYTHONPATH="$copy/src/trace"
-started=$(date +%s)
-dvc repro
-dvc metrics show
-echo "chain on profile $profile: $(($(date +%s) - started)) s"
-again=$(date +%s%N)
-dvc repro >repro.log
-grep -q "Data and pipelines are up to date" repro.log
-echo "repro with nothing to do: $((($(date +%s%N) - again) / 1000000)) ms"
-rm -rf "$(dirname "$copy")"
+rm -rf dvc.lock results
+export PYTHONPATH=$copy/src/trace DVC_NO_ANALYTICS=1
+git init --quiet
+git add --all
+git -c user.name=chain -c user.email=chain@localhost commit --quiet --message "profile $profile"
+
+echo "chain: profile $profile in $copy"
+python scripts/measure.py --json results/chain.json dvc repro
+echo
+dvc metrics show --md results/evaluate/metrics.json results/gate/metrics.json
+
+started=$(date +%s%N)
+dvc repro >.repro.log
+milliseconds=$((($(date +%s%N) - started) / 1000000))
+grep -q "Data and pipelines are up to date" .repro.log || { cat .repro.log >&2; echo "chain: a second run found something to do" >&2; exit 1; }
+echo "a second run had nothing to do and took $milliseconds ms"
+trace verify models/registered

@@ -1,9 +1,35 @@
 """What all tests share."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 # Before torch is imported: one thread a process (more are slower on a shared machine), and never a download.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
+
+
+@pytest.fixture(scope="session")
+def made_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A very small made data set, for all tests together: read only."""
+    from trace_retriever.config.prepare import OpenmojiSource
+    from trace_retriever.openmoji.build import build
+
+    root = tmp_path_factory.mktemp("made") / "mbeir"
+    root.mkdir()
+    sizes = OpenmojiSource(
+        pictures=20,
+        train_simple=12,
+        train_hops=24,
+        train_relations=24,
+        train_edits=24,
+        val=8,
+        test=24,
+        picture_pixels=48,
+        held_out=0.3,
+    )
+    build(sizes, root)
+    return root

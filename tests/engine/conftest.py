@@ -3,8 +3,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 from PIL import Image
-
 from tests.evaluation.colours import NAMES, OTHER, build_model
+
 from trace_retriever.model.bundle import TraceModel
 from trace_retriever.model.items import Item
 

@@ -85,9 +85,10 @@ def test_auto_decodes_only_what_the_first_token_asks_for(model: TraceModel, item
 
 def test_auto_and_never_can_be_read_from_always(model: TraceModel, items: Sequence[Item]) -> None:
     always = list(encode(model, items, reason="always"))
-    for reason in ("auto", "never"):
-        for one, other in zip(always, encode(model, items, reason=reason), strict=True):  # type: ignore[arg-type]
-            np.testing.assert_allclose(one.vector(reason), other.vector(reason), atol=1e-5)  # type: ignore[arg-type]
+    modes: tuple[Reason, ...] = ("auto", "never")
+    for reason in modes:
+        for one, other in zip(always, encode(model, items, reason=reason), strict=True):
+            np.testing.assert_allclose(one.vector(reason), other.vector(reason), atol=1e-5)
 
 
 def test_confidence_is_the_mean_log_probability_of_the_trace(

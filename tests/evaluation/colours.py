@@ -1,6 +1,7 @@
 """A very small benchmark of coloured squares, and tiny models with random weights that route both ways."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,10 +46,11 @@ def build_model(kind: str = "trace", seed: int = 0) -> TraceModel:
     """Random weights, sharpened until traces have various lengths and some prompts are routed simple."""
     model = build_tiny(SIZE, [*NAMES, *OTHER], pixels=32, seed=seed)
     with torch.no_grad():
-        for parameter in model.network.model.language_model.layers.parameters():  # type: ignore[operator, union-attr]
+        network: Any = model.network
+        for parameter in network.model.language_model.layers.parameters():
             if parameter.ndim > 1:
                 parameter.mul_(5.0)
-        model.network.get_input_embeddings().weight[model.emb_id] *= 2.0  # type: ignore[operator]
+        network.get_input_embeddings().weight[model.emb_id] *= 4.0
     settings = model.settings.model_dump() | {"kind": kind}
     return TraceModel(
         model.network, model.tokenizer, model.image_processor, Settings.model_validate(settings)
@@ -62,7 +64,7 @@ def write_benchmark(root: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         pixels = np.random.default_rng(number).integers(0, 256, (32, 32, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(path)
-    pools = {
+    pools: dict[tuple[Pair, Split | None], list[Candidate]] = {
         (pair, None): [_candidate(pair, number) for number in range(len(NAMES))]
         for pair in (CAPTION, HOP, EDIT)
     }

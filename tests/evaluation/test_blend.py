@@ -57,6 +57,13 @@ def test_two_weights_where_confidence_tells_right_from_wrong_traces() -> None:
     assert choice["gain_over_auto"] == pytest.approx(0.5)
 
 
+def test_a_gain_within_its_noise_is_not_taken() -> None:
+    right = ["mixed"] * 3 + ["reasoned"] * 2
+    blend, choice = choose_blend([task_of(right, [-0.1, -0.3, -0.5, -0.2, -0.4])])
+    assert max(choice["gain_by_weight"].values()) == pytest.approx(0.2)
+    assert blend == Blend()
+
+
 def test_simple_queries_are_left_alone_and_pairs_weigh_alike() -> None:
     simple = task_of(["direct"] * 2, [0.0, 0.0], routes=["simple"] * 2)
     _, choice = choose_blend([simple, task_of(["mixed"] * 4, [-1.0] * 4)])

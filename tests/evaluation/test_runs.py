@@ -8,7 +8,7 @@ from trace_retriever.evaluation.runs import Ranked, read_run, write_run
 
 
 def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
-    scores = np.float32([0.9, 1 / 3])
+    scores = np.array([0.9, 1 / 3], np.float32)
     lines = [Ranked("10:1", f"10:{n}", n, float(score), "auto", 0) for n, score in enumerate(scores, start=1)]
     write_run(tmp_path / "run.trec", lines)
     found = read_run(tmp_path / "run.trec")["10:1"]
@@ -16,7 +16,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
         ("10:1", 1, "auto", 0),
         ("10:2", 2, "auto", 0),
     ]
-    assert np.float32([line.score for line in found]).tolist() == scores.tolist()
+    assert np.array([line.score for line in found], np.float32).tolist() == scores.tolist()
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_the_hierarchical_interval_covers_about_as_often_as_it_says() -> None:
 
 
 def test_hierarchical_resamples_draw_the_seeds_once_for_all_groups() -> None:
-    """Seeds that are all right or all wrong, on every pair alike: averaging over pairs does not narrow anything."""
+    """Seeds that are all right or all wrong, on every pair alike: averaging over pairs narrows nothing."""
     group = np.repeat([[1.0], [0.0], [1.0], [0.0]], 50, axis=1)
     one = significance.hierarchical_means([group], **OPTIONS)
     four = significance.hierarchical_means([group] * 4, **OPTIONS)

@@ -9,7 +9,7 @@ from trace_retriever.evaluation import systems
 
 TABLE = pd.DataFrame({"auto_route": ["simple", "complex", "complex"], "confidence": [0.0, -0.1, -2.0]})
 TRUE = np.array([True, True, False])
-BOTH = np.float32([[[1, 0], [0, 1]]] * 3)
+BOTH = np.array([[[1, 0], [0, 1]]] * 3, np.float32)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from trace_retriever.search.store import Vectors
 
 def unit(rng: np.random.Generator, count: int, dim: int = 16) -> Vectors:
     vectors = rng.normal(size=(count, dim))
-    return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    unit_vectors: Vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return unit_vectors
 
 
 def by_hand(queries: Vectors, candidates: Vectors, k: int) -> list[list[int]]:
@@ -36,7 +37,7 @@ def test_equals_sorting_all_scores(seed: int, total: int, queries: int, k: int, 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12))
 def test_ties_fall_to_the_lower_row_even_beyond_the_slack(seed: int, k: int) -> None:
-    """Few distinct vectors, each many times: the boundary of the results lies within a tie longer than the slack."""
+    """Few distinct vectors, each many times: the last result lies within a tie longer than the slack."""
     rng = np.random.default_rng(seed)
     candidates = unit(rng, 3)[rng.integers(0, 3, size=5 * SLACK)]
     asked = unit(rng, 25)

@@ -1,15 +1,13 @@
-import os
+import multiprocessing
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-
 from tests.evaluation.colours import HOP, build_model, write_benchmark
+
 from trace_retriever.config.embed import EmbedConfig
 from trace_retriever.engine.encode import encode
 from trace_retriever.errors import ConfigError, DataError
@@ -108,34 +106,17 @@ def test_one_did_with_two_contents_is_refused(world: Path, tmp_path: Path) -> No
         run(tmp_path, tmp_path / "run")
 
 
-KILLED = """
-import sys
-from pathlib import Path
-from trace_retriever.config.embed import EmbedConfig
-from trace_retriever.steps.embed import embed
-world, root = map(Path, sys.argv[1:])
-embed(EmbedConfig(chunk=4, batch_tokens=256), dataset=world / "dataset", model=world / "model",
-      out=root / "out", report=root / "report", work=root / "work")
-"""
-
-
 def test_a_killed_run_continues_and_ends_with_the_same_bytes(world: Path, tmp_path: Path) -> None:
     run(world, tmp_path / "whole")
     killed = tmp_path / "killed"
-    for name in ("out", "report", "work"):
-        (killed / name).mkdir(parents=True)
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(world), str(killed)],
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    try:
-        while not list(killed.glob("work/candidates/*.parquet")):
-            assert process.poll() is None, "it ended before it could be killed"
-            time.sleep(0.002)
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    process = multiprocessing.get_context("fork").Process(target=run, args=(world, killed))
+    process.start()
+    while not list(killed.glob("work/candidates/*.parquet")):
+        assert process.is_alive(), "it ended before it could be killed"
+        time.sleep(0.002)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     done = {path: path.stat().st_mtime_ns for path in killed.glob("work/*/*.parquet")}
     assert 0 < len(done) < 8 + 15  # 30 candidates and 60 queries, 4 a chunk
     for leftover in killed.glob("out/*"):

@@ -77,7 +77,7 @@ class Maker:
         self.queries.setdefault((pair, split), []).append(found)
         route = "complex" if answer else "simple"
         self.truths[split].append(
-            Truth(qid=qid, pair=pair.name, route=route, reasoning=reasoning, answer=answer)  # type: ignore[arg-type]
+            Truth(qid=qid, pair=pair.name, route=route, reasoning=reasoning, answer=answer)
         )
 
     def write(self) -> None:
@@ -92,13 +92,14 @@ class Maker:
 def make_dataset(root: Path, *, train: int = 12, val: int = 4, seed: int = 0) -> Path:
     """Write a data set with so many queries a pair and split below `root`."""
     maker = Maker(root, seed)
-    for split, count in (("train", train), ("val", val)):
+    counts: dict[Split, int] = {"train": train, "val": val}
+    for split, count in counts.items():
         for _ in range(count):
             _caption(maker, split)
             _hop(maker, split)
             _edit(maker, split)
     facts = {key: maker.candidate(FACT, text=maker.world.fact(*key)) for key in maker.world.facts}
-    for split, count in (("train", train), ("val", val)):
+    for split, count in counts.items():
         for _ in range(count):
             name, relation = _pick(maker, NAMES), _pick(maker, RELATIONS)
             maker.query(FACT, split, f"{relation} of {name}", facts[name, relation])

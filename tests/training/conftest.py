@@ -19,7 +19,7 @@ def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with `dataset`, `routes`, `kept`, `validation` and `backbone`."""
-    from world import make_backbone, make_world
+    from world import make_backbone, make_world  # type: ignore[import-not-found]
 
     root = tmp_path_factory.mktemp("world")
     make_world(root)

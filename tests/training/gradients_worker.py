@@ -1,4 +1,4 @@
-"""Run by torchrun: the gradients and losses of a few updates under each ZeRO stage, with and without gradient caching."""
+"""Run by torchrun: gradients and losses of a few updates, under ZeRO stages and gradient caching."""
 
 import json
 from pathlib import Path
@@ -9,6 +9,7 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 
 from trace_retriever.config.train import LossParams, SamplingParams, TrainConfig, TrainValidation
+from trace_retriever.mbeir.layout import Layout
 from trace_retriever.training import worker
 from trace_retriever.training.checkpoint import seed_everything
 from trace_retriever.training.data import CorpusReader, read_routes, read_traces
@@ -67,7 +68,7 @@ def run_case(
     job = worker.Job(config=case, **paths)
     seed_everything(1)
     model, objective = worker.prepare(job, group)
-    layout = worker.Layout(job.dataset)
+    layout = Layout(job.dataset)
     corpus = CorpusReader(model, layout, read_routes(job.routes, "train"), read_traces(job.kept)).read()
     sampler = worker.make_sampler(corpus, case)
     engine = Watched(start_engine(objective, worker.optimisation(case)))

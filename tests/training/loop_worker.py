@@ -1,4 +1,4 @@
-"""Run by torchrun: a network with dropout, fitted in one go and again with an interruption, under some ZeRO stages."""
+"""Run by torchrun: a network with dropout, fitted in one go and with interruptions, under ZeRO stages."""
 
 import json
 from pathlib import Path
@@ -13,26 +13,27 @@ from trace_retriever.training.process import run_worker
 from trace_retriever.training.zero import Optimisation
 
 
-class Interrupted(Exception):
+class InterruptedFitError(Exception):
     """Stands for a fault in the middle of training."""
 
 
 class Line(nn.Module):
     def __init__(self) -> None:
         super().__init__()
+        self.frozen = nn.Linear(4, 4).requires_grad_(False)
         self.layers = nn.Sequential(nn.Linear(4, 16), nn.Dropout(0.2), nn.GELU(), nn.Linear(16, 1))
 
     def forward(
         self, batch: tuple[torch.Tensor, torch.Tensor]
     ) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
-        loss = (self.layers(batch[0]) - batch[1]).pow(2).mean()
+        loss = (self.layers(self.frozen(batch[0])) - batch[1]).pow(2).mean()
         return loss, {"loss": loss}
 
 
 def run(work: Path, group: Group, zero_stage: int, break_at: int | None) -> Fitted:
     def batches(step: int) -> tuple[torch.Tensor, torch.Tensor]:
         if step == break_at:
-            raise Interrupted
+            raise InterruptedFitError
         inputs = torch.randn(8, 4, generator=torch.Generator().manual_seed(step * 10 + group.rank))
         return inputs, inputs.sum(1, keepdim=True)
 
@@ -61,7 +62,7 @@ def main(path: Path) -> None:
             for break_at in breaks:
                 try:
                     fitted = run(work, group, zero_stage, break_at)
-                except Interrupted:
+                except InterruptedFitError:
                     continue
             if group.leads:
                 (work / "fitted.json").write_text(json.dumps([fitted.step, fitted.score, fitted.history]))

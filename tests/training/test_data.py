@@ -51,7 +51,7 @@ def test_every_query_left_out_is_counted_with_its_reason(copy: Path, model: Trac
     routes = pd.read_parquet(copy / "routes/routes.parquet")
     routes[routes["qid"] != "10:3"].to_parquet(copy / "routes/routes.parquet")
     pool = copy / "dataset/cand_pool/global/mbeir_union_train_cand_pool.jsonl"
-    pool.write_text("".join(line for line in pool.open() if '"13:2"' not in line))
+    pool.write_text("".join(line for line in pool.read_text().splitlines(True) if '"13:2"' not in line))
     corpus = read(copy, model)
     assert corpus.dropped == {
         "complex without a kept trace": 1,

@@ -11,6 +11,8 @@ import pytest
 from trace_retriever.errors import ConfigError, TraceError
 from trace_retriever.training.launch import launch
 
+pytestmark = pytest.mark.slow
+
 
 def job(folder: Path, how: str) -> Path:
     path = folder / "job.json"
@@ -40,8 +42,9 @@ def test_a_killed_worker_is_named_with_its_signal(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_workers_die_with_the_launching_process(tmp_path: Path, number: signal.Signals) -> None:
     path = job(tmp_path, "note")
-    code = f"from pathlib import Path; from trace_retriever.training.launch import launch; launch('failing_worker', Path({str(path)!r}), processes=1)"
-    parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    code = "import sys; from pathlib import Path; from trace_retriever.training.launch import launch; "
+    code += "launch('failing_worker', Path(sys.argv[1]), processes=1)"
+    parent = subprocess.Popen([sys.executable, "-c", code, str(path)], stderr=subprocess.DEVNULL)
     worker = int(wait_for(path.with_suffix(".pid")))
     parent.send_signal(number)
     parent.wait(timeout=30)

@@ -111,7 +111,7 @@ def test_hidden_candidates_do_not_count_and_get_no_gradient() -> None:
     loss = info_nce(queries, candidates, torch.tensor([0, 1]), hidden, torch.tensor(20.0))
     expected = F.cross_entropy(20.0 * queries @ candidates[:2].T, torch.tensor([0, 1]), reduction="sum")
     torch.testing.assert_close(loss, expected)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert candidates.grad is not None
     assert candidates.grad[2:].abs().max() == 0 < candidates.grad[:2].abs().max()
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 from PIL import Image
-
 from tests.validation.made import (
     CAPTION,
     EDIT,
@@ -21,8 +20,8 @@ from tests.validation.made import (
     query_path,
 )
 
-# Ids run on over the splits: mojicap_task0 has queries 10:0 to 10:5 in train, 10:6 and 10:7 in val, 10:8 to 10:10 in
-# test, and query 10:n has the positive 10:n+5. The other pairs begin at 100 x task.
+# Ids run on over the splits: mojicap_task0 has queries 10:0 to 10:5 in train, 10:6 and 10:7 in val, 10:8 to
+# 10:10 in test, and query 10:n has the positive 10:n+5. The other pairs begin at 100 x task.
 
 
 def _set(path: Path, place: int, **values: Any) -> None:
@@ -44,7 +43,9 @@ def spoil_queries(root: Path) -> None:
     naming = query_path(root, NAMING, "test")
     _set(naming, 0, pos_cand_list=["10:99999999"])  # 10:308
     _set(naming, 1, query_txt="and words")  # 10:309, image by its modality
-    _set(naming, 2, query_modality="image,text", query_txt="and words")  # 10:310, consistent but of another pair
+    _set(
+        naming, 2, query_modality="image,text", query_txt="and words"
+    )  # 10:310, consistent but of another pair
 
 
 def spoil_pools(root: Path) -> None:
@@ -90,7 +91,9 @@ def spoil_what_was_made(root: Path) -> None:
 def _spoil_qrels(root: Path) -> None:
     _lines(qrels_path(root, CAPTION, "train"), lambda lines: ["10:0 0 10:5 yes 0", *lines[1:], lines[5]])
     _lines(qrels_path(root, CAPTION, "val"), lambda lines: [*lines, "10:6 0 10:12 -1 0", "10:6 0 10:13 0 3"])
-    _lines(qrels_path(root, NAMING, "val"), lambda lines: [*lines, "10:399 0 10:311 1 3", "10:306 0 10:312 1 3"])
+    _lines(
+        qrels_path(root, NAMING, "val"), lambda lines: [*lines, "10:399 0 10:311 1 3", "10:306 0 10:312 1 3"]
+    )
 
 
 def _lines(path: Path, change: Callable[[list[str]], list[str]]) -> None:

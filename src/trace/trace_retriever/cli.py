@@ -121,7 +121,8 @@ def verify_command(path: Path, digest: str | None) -> None:
     from trace_retriever.io.files import digest_file
 
     manifest = verify_registered(path, digest)
-    click.echo(f"{manifest['name']} {manifest['version']}: {len(manifest['files'])} files as they were registered")
+    count = len(manifest["files"])
+    click.echo(f"{manifest['name']} {manifest['version']}: {count} files as they were registered")
     click.echo(f"manifest {digest_file(path / MANIFEST)}")
 
 

@@ -77,7 +77,9 @@ def _cores() -> Check:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     found = f"{usable} usable of {os.cpu_count()}"
     if usable < 2:
-        return Check("cores", "warn", found, "the demo takes about twice as long on one core; set train.processes: 1")
+        return Check(
+            "cores", "warn", found, "the demo takes about twice as long on one core; set train.processes: 1"
+        )
     return Check("cores", "ok", found)
 
 
@@ -115,7 +117,12 @@ def packages() -> Iterator[Check]:
     """Each required package against the version that this package asks for."""
     from packaging.requirements import Requirement
 
-    for line in sorted(metadata.requires(DISTRIBUTION) or []):
+    try:
+        lines = sorted(metadata.requires(DISTRIBUTION) or [])
+    except metadata.PackageNotFoundError:
+        yield Check(DISTRIBUTION, "missing", "not installed", "pip install . (or -e .) in the checkout")
+        return
+    for line in lines:
         requirement = Requirement(line)
         if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
             yield _package(requirement.name, str(requirement.specifier), requirement.specifier.contains)
@@ -151,8 +158,9 @@ def _bf16() -> Check:
     except ImportError:
         return Check("bf16", "warn", "torch is not there", "install torch")
     if torch.cuda.is_available():
-        supported = torch.cuda.is_bf16_supported()
-        return Check("bf16", "ok" if supported else "warn", "GPU" if supported else "not on this GPU", "")
+        if torch.cuda.is_bf16_supported():
+            return Check("bf16", "ok", "GPU")
+        return Check("bf16", "warn", "not on this GPU", "train in fp32, or on an Ampere GPU or later")
     flags = _cpu_flags() & {"avx512_bf16", "amx_bf16", "bf16"}
     if flags:
         return Check("bf16", "ok", f"CPU ({', '.join(sorted(flags))})")
@@ -175,18 +183,35 @@ def _faiss() -> Check:
         return Check("faiss GPU", "warn", str(error), "install faiss-cpu, or a GPU build in its place")
     if hasattr(faiss, "StandardGpuResources"):
         return Check("faiss GPU", "ok", f"{faiss.__version__}, {faiss.get_num_gpus()} GPU(s)")
-    return Check("faiss GPU", "warn", f"{faiss.__version__}, CPU only", "optional: a GPU build for large pools")
+    return Check(
+        "faiss GPU", "warn", f"{faiss.__version__}, CPU only", "optional: a GPU build for large pools"
+    )
 
 
 Program = tuple[str, tuple[str, ...], bool, str]
 PROGRAMS: tuple[Program, ...] = (
-    ("C++ compiler", ("g++", "c++", "clang++"), True, "install g++: DeepSpeed compiles a small extension once"),
+    (
+        "C++ compiler",
+        ("g++", "c++", "clang++"),
+        True,
+        "install g++: DeepSpeed compiles a small extension once",
+    ),
     ("git", ("git",), True, "install git: DVC and the manifests use it"),
-    ("dvc", ("dvc",), True, "install dvc 3.67 into this environment and put it on the PATH"),
+    ("dvc command", ("dvc",), True, "install dvc 3.67 into this environment and put it on the PATH"),
     ("sglang", ("sglang",), False, "optional: a fast server for teachers; any OpenAI-compatible one does"),
     ("vllm", ("vllm",), False, "optional: a fast server for teachers; any OpenAI-compatible one does"),
-    ("container builder", ("buildah", "podman", "docker"), False, "optional: buildah or podman, to build images"),
-    ("browser", ("chromium", "chromium-browser", "google-chrome"), False, "optional: to look at reports in tests"),
+    (
+        "container builder",
+        ("buildah", "podman", "docker"),
+        False,
+        "optional: buildah or podman, to build images",
+    ),
+    (
+        "browser",
+        ("chromium", "chromium-browser", "google-chrome"),
+        False,
+        "optional: to look at reports in tests",
+    ),
 )
 
 
@@ -201,7 +226,9 @@ def _program(name: str, commands: tuple[str, ...], required: bool, remedy: str) 
 
 def _version(program: str) -> str:
     try:
-        answer = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=60, check=True)
+        answer = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=60, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return f"{Path(program).name} (does not say its version)"
     first = answer.stdout.strip().splitlines()

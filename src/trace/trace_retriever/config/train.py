@@ -10,7 +10,7 @@ Variant = Literal["trace", "encoder"]
 
 
 class LossParams(Section):
-    """The one-stage loss (paper, method): `lambda_gen` x CE + `lambda_ret` x InfoNCE, and a direct InfoNCE beside them."""
+    """The one-stage loss (paper, method): `lambda_gen` x CE + `lambda_ret` x InfoNCE."""
 
     lambda_gen: float = Field(
         1.0, ge=0, description="Weight of CE on trace and <|emb|> tokens (0 for an encoder)."
@@ -19,9 +19,9 @@ class LossParams(Section):
     temperature: float = Field(0.05, gt=0, le=1, description="InfoNCE temperature, or where it starts.")
     learn_temperature: bool = Field(False, description="Train the temperature (kept within 0.01 and 1).")
     direct_weight: float = Field(
-        0.0, ge=0, description="Weight of a second InfoNCE at the prompt's last state of complex queries."
+        0.1, ge=0, description="Weight of a second InfoNCE at the prompt's last state of complex queries."
     )
-    direct_start: float = Field(0.0, ge=0, le=1, description="Share of training after which it sets in.")
+    direct_start: float = Field(0.5, ge=0, le=1, description="Share of training after which it sets in.")
 
 
 class SamplingParams(Section):
@@ -42,7 +42,7 @@ class SamplingParams(Section):
 
 
 class AdaptParams(Section):
-    """Which weights train. LoRA: the language model's linear layers, with the projector in full, vision tower frozen."""
+    """Which weights train. LoRA: the language model's linear layers and, in full, the projector."""
 
     tuning: Literal["full", "lora"] = Field(
         "full", description="All weights (tiny model), or LoRA (checkpoints)."
@@ -96,7 +96,7 @@ class TrainConfig(Section):
             raise ValueError(f"batch ({self.batch}) must be a multiple of processes ({self.processes})")
         if self.grad_cache_chunk and self.zero_stage == 3:
             raise ValueError(
-                "gradient caching (grad_cache_chunk) works under ZeRO 0 to 2: stage 3 frees the gathered weights "
-                "between its two passes and cannot defer their reduction; set zero_stage to 2 or grad_cache_chunk to 0"
+                "gradient caching (grad_cache_chunk) works under ZeRO 0 to 2: stage 3 frees the gathered "
+                "weights between the two passes; set zero_stage to 2, or grad_cache_chunk to 0"
             )
         return self

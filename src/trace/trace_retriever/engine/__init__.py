@@ -1,0 +1,1 @@
+"""Reason, then encode: from items to vectors, traces and routes."""

@@ -1,0 +1,1 @@
+"""Which systems find what: metrics, runs, intervals, reports."""

@@ -16,33 +16,42 @@ GRID = np.round(np.linspace(0.0, 1.0, 11), 1)
 def choose_blend(tasks: Iterable[tuple[Task, Pool]]) -> tuple[Blend, dict[str, Any]]:
     """The weights with the best average headline on these pairs' queries and local pools.
 
-    A weight is chosen for all queries that reason, and one each for the traces below and above the median
-    confidence. Of equal ones the one nearest to the reasoned vector is taken, and two weights only where they
-    beat one, so that without any gain the blend is `auto`.
+    Three choices, from plain to fancy: `auto` itself, one weight for all queries that reason, one each for
+    traces below and above the median confidence. The next one is taken only where it gains more than the
+    standard error of that gain over the one before, so that noise does not choose. Of equal weights the
+    largest is taken.
 
     Returns:
         The weights, and a record of the choice for the report.
     """
     gains_WR, confidence = _gains(tasks)
+    auto_R = gains_WR[_row(1.0)]
+    blend, earned_R = Blend(), auto_R
     single = _best(gains_WR)
-    blend = Blend(single, single)
-    value = gains_WR[_row(single)].sum()
+    if _clear_gain(gains_WR[_row(single)] - earned_R):
+        blend, earned_R = Blend(single, single), gains_WR[_row(single)]
     if len(confidence) > 1:
         threshold = float(np.median(confidence))
         below = confidence < threshold
         low, high = _best(gains_WR[:, below]), _best(gains_WR[:, ~below])
-        split_value = gains_WR[_row(low), below].sum() + gains_WR[_row(high), ~below].sum()
-        if split_value > value + 1e-9:
-            blend, value = Blend(low, high, threshold), split_value
-    by_weight = gains_WR.sum(axis=1)
+        split_R = np.where(below, gains_WR[_row(low)], gains_WR[_row(high)])
+        if _clear_gain(split_R - earned_R):
+            blend, earned_R = Blend(low, high, threshold), split_R
     return blend, {
         "low": blend.low,
         "high": blend.high,
         "threshold": blend.threshold if np.isfinite(blend.threshold) else None,
         "reasoning_queries": len(confidence),
-        "gain_over_auto": float(value - by_weight[-1]),
-        "gain_by_weight": {str(w): float(v - by_weight[-1]) for w, v in zip(GRID, by_weight, strict=True)},
+        "gain_over_auto": float((earned_R - auto_R).sum()),
+        "gain_by_weight": {str(w): float((v - auto_R).sum()) for w, v in zip(GRID, gains_WR, strict=True)},
     }
+
+
+def _clear_gain(gain_R: NDArray[np.float64]) -> bool:
+    """Whether the sum of paired gains is above its standard error (and above nothing at all)."""
+    if not len(gain_R):
+        return False
+    return bool(gain_R.sum() > max(np.sqrt(len(gain_R)) * gain_R.std(), 1e-9))
 
 
 def _gains(

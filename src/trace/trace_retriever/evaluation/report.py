@@ -165,7 +165,7 @@ def _blend(choice: dict[str, Any] | None) -> Markup:
     if threshold is not None:
         weights = f"{low:.1f} below and {high:.1f} from confidence {threshold:.3f}"
     gain = choice["gain_over_auto"]
-    verdict = f"a gain of {gain:.4f} on its average" if gain > 0 else "no weight did better than auto"
+    verdict = f"a gain of {gain:.4f} on its average" if gain > 0 else "no weight did clearly better than auto"
     return paragraph(
         f"Chosen on {choice['split']}, where {choice['reasoning_queries']} queries reason: weight of the "
         f"reasoned vector {weights}; {verdict}."

@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trace_retriever.model.bundle import TraceModel
 from trace_retriever.model.items import Item
@@ -34,7 +35,8 @@ def collate(model: TraceModel, rows: Sequence[Row], padding: Literal["left", "ri
 
     Returns:
         `input_ids`, `attention_mask`, `mm_token_type_ids` [B, T], `position_ids` [3, B, T], `lengths` and
-        `prompt_lengths` [B], and where there are pictures `pixel_values` [P, D] and `image_grid_thw` [pictures, 3].
+        `prompt_lengths` [B], and where there are pictures `pixel_values` [P, D] and `image_grid_thw`
+        [pictures, 3].
     """
     prompts = [model.prompt_ids(row.item) for row in rows]
     patches = [model.pictures.read(row.item.image) if row.item.image is not None else None for row in rows]
@@ -79,11 +81,11 @@ def pad(
 
 def mrope_positions(
     sequence: Sequence[int], grid: tuple[int, int] | None, image_id: int, merge: int
-) -> np.ndarray:
+) -> NDArray[np.int64]:
     """Time, row and column of each token [3, T] (Qwen2-VL's M-RoPE; equal to transformers' `get_rope_index`).
 
-    Words count on; a picture's tokens share one time and carry their row and column; the words after it go on from
-    the largest of these.
+    Words count on; a picture's tokens share one time and carry their row and column; the words after it go on
+    from the largest of these.
     """
     length = len(sequence)
     if grid is None:

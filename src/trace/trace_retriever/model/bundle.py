@@ -1,4 +1,4 @@
-"""A TRACE model as one thing: network, tokenizer, picture reader and settings, loaded from a checked directory."""
+"""A TRACE model as one thing: network, tokenizer, picture reader and settings, from a checked directory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -79,7 +79,7 @@ class TraceModel:
         return Prompter(self.tokenizer, self.tokenizer.convert_ids_to_tokens(self.image_id))
 
     def prompt_ids(self, item: Item) -> list[int]:
-        """Token ids of an item's prompt; its last token is the one whose state predicts the first answer token."""
+        """Token ids of an item's prompt; the state at its last token predicts the first answer token."""
         tokens = 0
         if item.image is not None:
             tokens = self.pictures.spec.tokens(self.pictures.read(item.image).grid)
@@ -97,7 +97,8 @@ class TraceModel:
     def save(self, directory: Path) -> None:
         """Write the model as a Hugging Face directory plus `trace.json`; safetensors only."""
         directory.mkdir(parents=True, exist_ok=True)
-        self.network.save_pretrained(directory, safe_serialization=True)
+        network: Any = self.network
+        network.save_pretrained(directory)
         self.save_frame(directory)
 
     def save_frame(self, directory: Path) -> None:
@@ -109,11 +110,15 @@ class TraceModel:
     def _token_id(self, token: str) -> int:
         found = self.tokenizer.convert_tokens_to_ids(token)
         if found is None or found == self.tokenizer.unk_token_id:
-            raise CheckpointError(f"the tokenizer does not know {token!r}", remedy="run `trace backbone` on the checkpoint")
+            raise CheckpointError(
+                f"the tokenizer does not know {token!r}", remedy="run `trace backbone` on the checkpoint"
+            )
         return int(found)
 
 
-def load_model(path: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> TraceModel:
+def load_model(
+    path: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> TraceModel:
     """Load a model directory that `trace backbone` or `trace train` made.
 
     Args:
@@ -122,15 +127,37 @@ def load_model(path: Path, *, device: str | torch.device = "cpu", dtype: torch.d
         dtype: their type in memory.
 
     Raises:
-        CheckpointError: files are missing, altered, not safetensors, or of a model type that is not accepted.
+        CheckpointError: see `check_checkpoint`; or the weights are not all there or of another shape.
     """
-    from transformers import AutoModelForImageTextToText, AutoTokenizer
+    from transformers import AutoTokenizer
 
     settings = Settings.load(path)
     check_checkpoint(path)
-    network = AutoModelForImageTextToText.from_pretrained(
-        path, dtype=dtype, local_files_only=True, trust_remote_code=False, use_safetensors=True
-    )
+    network = _load_network(path, dtype)
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     processor = read_json(path / "preprocessor_config.json")
     return TraceModel(network.to(device).eval(), tokenizer, processor, settings)
+
+
+def _load_network(path: Path, dtype: torch.dtype) -> Any:
+    """The network with every weight from the file: transformers alone would fill gaps with random numbers."""
+    from transformers import AutoModelForImageTextToText
+
+    remedy = "copy the whole checkpoint again"
+    try:
+        network, loading = AutoModelForImageTextToText.from_pretrained(
+            path,
+            dtype=dtype,
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except (OSError, RuntimeError, ValueError) as error:
+        raise CheckpointError(
+            f"the weights do not fit the model: {error}", where=path, remedy=remedy
+        ) from None
+    if missing := sorted(loading["missing_keys"]):
+        shown = ", ".join(missing[:3]) + (", …" if len(missing) > 3 else "")
+        raise CheckpointError(f"{len(missing)} weights missing: {shown}", where=path, remedy=remedy)
+    return network

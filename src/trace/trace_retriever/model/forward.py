@@ -1,7 +1,5 @@
 """The network's states and logits, asked for separately so that `lm_head` runs only where it is needed."""
 
-from typing import Any
-
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -21,14 +19,13 @@ NETWORK_INPUTS = (
 def hidden_states(network: nn.Module, batch: Batch) -> torch.Tensor:
     """Last-layer states after the final norm, [B, T, H], without `lm_head`."""
     inputs = {key: batch[key] for key in NETWORK_INPUTS if key in batch}
-    output: Any = network.model(**inputs, use_cache=False)  # type: ignore[operator]
-    states: torch.Tensor = output.last_hidden_state
+    states: torch.Tensor = network.get_submodule("model")(**inputs, use_cache=False).last_hidden_state
     return states
 
 
 def logits(network: nn.Module, states: torch.Tensor) -> torch.Tensor:
     """Next-token logits of states [..., H] → [..., V]."""
-    scores: torch.Tensor = network.lm_head(states)  # type: ignore[operator]
+    scores: torch.Tensor = network.get_submodule("lm_head")(states)
     return scores
 
 

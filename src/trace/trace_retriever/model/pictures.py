@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
-from trace_retriever.errors import ImageError
+from trace_retriever.errors import CheckpointError, ImageError
 from trace_retriever.io.images import ImageLimits, decode_image
 
 CACHE_BYTES = 512 << 20
+CONFIG = "preprocessor_config.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,21 +32,37 @@ class PatchSpec:
 
     @classmethod
     def from_processor(cls, processor: dict[str, Any], min_pixels: int, max_pixels: int) -> "PatchSpec":
-        """Read the fields from an image processor's configuration."""
-        return cls(
-            patch_size=processor["patch_size"],
-            merge_size=processor["merge_size"],
-            temporal_patch_size=processor["temporal_patch_size"],
-            mean=tuple(processor["image_mean"]),
-            std=tuple(processor["image_std"]),
-            min_pixels=min_pixels,
-            max_pixels=max_pixels,
-        )
+        """Read the fields from an image processor's configuration.
+
+        Raises:
+            CheckpointError: a field is missing.
+        """
+        try:
+            return cls(
+                patch_size=processor["patch_size"],
+                merge_size=processor["merge_size"],
+                temporal_patch_size=processor["temporal_patch_size"],
+                mean=tuple(processor["image_mean"]),
+                std=tuple(processor["image_std"]),
+                min_pixels=min_pixels,
+                max_pixels=max_pixels,
+            )
+        except KeyError as error:
+            raise CheckpointError(
+                f"the image processor's configuration lacks {error}", where=CONFIG
+            ) from None
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Width and height after scaling: multiples of patch x merge, within the pixel bounds (Qwen2-VL)."""
+        """Width and height after scaling: multiples of patch x merge, within the pixel bounds (Qwen2-VL).
+
+        Raises:
+            ImageError: one side is more than 200 times the other.
+        """
         if max(width, height) > 200 * min(width, height):
-            raise ImageError(f"picture of {width} x {height}: its sides differ more than 200 times")
+            raise ImageError(
+                f"picture of {width} x {height}: its sides differ more than 200 times",
+                remedy="crop it or drop the record",
+            )
         unit = self.patch_size * self.merge_size
         wide, high = round(width / unit) * unit, round(height / unit) * unit
         if wide * high > self.max_pixels:
@@ -60,7 +78,7 @@ class PatchSpec:
         return grid[0] * grid[1] // self.merge_size**2
 
 
-def patchify(pixels_NHWC: np.ndarray, spec: PatchSpec) -> torch.Tensor:
+def patchify(pixels_NHWC: NDArray[np.uint8], spec: PatchSpec) -> torch.Tensor:
     """Cut pictures of one size into normalised patches, in the order that Qwen's vision towers expect.
 
     Equal to transformers' `Qwen2VLImageProcessorPil` (a test says so), but for a whole batch at once.
@@ -73,17 +91,20 @@ def patchify(pixels_NHWC: np.ndarray, spec: PatchSpec) -> torch.Tensor:
     """
     count, high, wide, channels = pixels_NHWC.shape
     size, merge = spec.patch_size, spec.merge_size
-    scaled = pixels_NHWC.astype(np.float32) / 255.0
-    scaled = (scaled - np.asarray(spec.mean, np.float32)) / np.asarray(spec.std, np.float32)
-    cells = scaled.reshape(count, high // size // merge, merge, size, wide // size // merge, merge, size, channels)
-    cells = cells.transpose(0, 1, 4, 2, 5, 7, 3, 6)  # picture, cell row, cell column, row, column, channel, y, x
+    mean, std = np.asarray(spec.mean, np.float32), np.asarray(spec.std, np.float32)
+    scaled = (pixels_NHWC.astype(np.float32) / np.float32(255) - mean) / std
+    cells = scaled.reshape(
+        count, high // size // merge, merge, size, wide // size // merge, merge, size, channels
+    )
+    # To: picture, cell row, cell column, patch row, patch column, channel, y, x.
+    cells = cells.transpose(0, 1, 4, 2, 5, 7, 3, 6)
     cells = np.repeat(cells[:, :, :, :, :, :, None], spec.temporal_patch_size, axis=6)
     return torch.from_numpy(np.ascontiguousarray(cells).reshape(count, high * wide // size**2, -1))
 
 
 @dataclass(frozen=True, slots=True)
 class Patches:
-    """One picture, ready for the vision tower: float32 patches [P, D] and its grid (high, wide) in patches."""
+    """One picture for the vision tower: float32 patches [P, D] and its grid (high, wide) in patches."""
 
     values: torch.Tensor
     grid: tuple[int, int]
@@ -98,7 +119,9 @@ class PictureReader:
         cache_bytes: how much memory the cache may hold.
     """
 
-    def __init__(self, spec: PatchSpec, limits: ImageLimits | None = None, cache_bytes: int = CACHE_BYTES) -> None:
+    def __init__(
+        self, spec: PatchSpec, limits: ImageLimits | None = None, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         self.spec = spec
         self.limits = limits or ImageLimits()
         self._cache: OrderedDict[Path, Patches] = OrderedDict()
@@ -108,14 +131,18 @@ class PictureReader:
         """Patches of a picture, from the cache when it was read before.
 
         Raises:
-            ImageError: see `io.images.decode_image`.
+            ImageError: it is missing, cannot be read or decoded, is too large, or is extremely long.
         """
         if isinstance(image, Image.Image):
             return self._cut(image)
         if image in self._cache:
             self._cache.move_to_end(image)
             return self._cache[image]
-        patches = self._cut(self._open(image))
+        opened = self._open(image)
+        try:
+            patches = self._cut(opened)
+        except ImageError as error:
+            raise ImageError(error.problem, where=image, remedy=error.remedy) from None
         self._remember(image, patches)
         return patches
 
@@ -123,8 +150,10 @@ class PictureReader:
         try:
             with path.open("rb") as stream:
                 content = stream.read(self.limits.max_bytes + 1)
-        except FileNotFoundError:
-            raise ImageError("picture not found", where=path, remedy="restore the file") from None
+        except OSError as error:
+            raise ImageError(
+                f"picture cannot be read: {error.strerror}", where=path, remedy="restore the file"
+            ) from None
         return decode_image(content, self.limits, where=str(path))
 
     def _cut(self, image: Image.Image) -> Patches:

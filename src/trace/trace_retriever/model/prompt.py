@@ -1,4 +1,4 @@
-"""Prompts as token ids: the checkpoint's own chat template, the picture first, the user's words never special."""
+"""Prompts as token ids: the checkpoint's own chat template, picture first, the user's words never special."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,8 +10,8 @@ MARK = "\u241f"  # stands for the words while the template is rendered
 class Prompter:
     """Renders items through a tokenizer's chat template.
 
-    The template is rendered once for each kind of item; the words are tokenised apart from it, with special tokens
-    split, so that a record which contains `<|emb|>` or `<|image_pad|>` is only text.
+    The template is rendered once for each kind of item; the words are tokenised apart from it, with special
+    tokens split, so that a record which contains `<|emb|>` or `<|image_pad|>` is only text.
 
     Args:
         tokenizer: the checkpoint's tokenizer, with a chat template.
@@ -28,7 +28,7 @@ class Prompter:
         Args:
             text: the words, or None.
             image_tokens: how many tokens the picture takes; 0 for none.
-            limit: the words are cut so that the whole is at most this long.
+            limit: the words are cut so that the whole is at most this long, or holds no words at all.
         """
         lead, middle, tail = self._frame(bool(image_tokens), text is not None)
         room = limit - len(lead) - len(middle) - len(tail) - image_tokens

@@ -46,7 +46,9 @@ class Settings(BaseModel):
         path = directory / FILE
         if not path.is_file():
             raise CheckpointError(
-                "not a TRACE model directory: no trace.json", where=directory, remedy="run `trace backbone` on it"
+                "not a TRACE model directory: no trace.json",
+                where=directory,
+                remedy="run `trace backbone` on it",
             )
         try:
             return cls.model_validate(read_json(path))

@@ -57,14 +57,15 @@ def build_tiny(size: TinySize, words: Sequence[str], *, pixels: int, seed: int) 
 def rescale_initial_weights(network: nn.Module) -> None:
     """Let a word's identity outweigh what random layers add to it.
 
-    With transformers' one range for all weights, a token's embedding is a sixth of what the first layer adds, and
-    learning to copy takes many times as long: on repeated random words, 95 % right after 450 steps against 35 %.
+    With transformers' one range for all weights, a token's embedding is a sixth of what the first layer adds,
+    and learning to copy takes many times as long: on repeated random words, 95 % right after 450 steps
+    against 35 %.
     """
     for name, weight in network.named_parameters():
         if "embed_tokens" in name:
-            weight *= EMBEDDING_GAIN
+            weight.mul_(EMBEDDING_GAIN)
         elif "language_model" in name and name.endswith(("o_proj.weight", "down_proj.weight")):
-            weight *= OUTPUT_GAIN
+            weight.mul_(OUTPUT_GAIN)
 
 
 def tiny_config(size: TinySize, vocabulary: int) -> object:

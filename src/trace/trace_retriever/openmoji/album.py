@@ -21,8 +21,9 @@ QUALITY = 85
 class Album:
     """Paints scenes on demand below a data set's root.
 
-    How a picture comes out depends only on the seed, the scene, the split and the side it is for; so the same scene is one file
-    however many records show it, and a query never shows the very picture that it has to find.
+    How a picture comes out depends only on the seed, the scene, the split and the side it is for; so the same
+    scene is one file however many records show it, and a query never shows the very picture that it has to
+    find.
     """
 
     world: World
@@ -45,6 +46,10 @@ class Album:
         picture.save(buffer, "JPEG", quality=QUALITY)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(buffer.getvalue())  # the step's whole output directory is put in place at once
+
+    def scenes(self, split: Split) -> set[str]:
+        """Captions of the scenes that a split shows, to its queries or among its candidates."""
+        return {caption for caption, shown, _ in self._names if shown == split}
 
     def __len__(self) -> int:
         return len(self._names)

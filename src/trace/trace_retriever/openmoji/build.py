@@ -1,12 +1,13 @@
 """Making the OpenMoji benchmark: thirteen pairs over all eight M-BEIR tasks, from a seed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from trace_retriever.config.prepare import OpenmojiSource
+from trace_retriever.errors import DataError
 from trace_retriever.io.files import write_atomic
 from trace_retriever.io.jsonl import write_jsonl
 from trace_retriever.io.progress import progress
@@ -22,7 +23,7 @@ from trace_retriever.openmoji.source import ATTRIBUTION
 from trace_retriever.openmoji.tasks import changes, questions, scenes
 from trace_retriever.openmoji.world import RELATIONS, REQUEST_WORDS, TRACE_WORDS, World, build_world
 
-# One set of instructions for each pair of modalities: what is simple and what is complex must not show in them.
+# One set of instructions for each pair of modalities: they must not show what is simple and what is complex.
 PROMPTS: dict[int, Prompts] = {
     0: ("find the picture", "get a matching picture", "show the scene", "picture of this"),
     1: ("find the fact", "get the right fact", "which fact answers this", "answer"),
@@ -48,23 +49,26 @@ COMPLEX = ("mojihop_task1", "mojirelation_task6", "mojiedit_task7", "mojiedit_ta
 KNOWLEDGE = ("mojifact_task1", "mojihop_task1", "mojiobject_task6", "mojirelation_task6")
 
 
-def build(config: OpenmojiSource, out: Path, work: Path) -> dict[str, Any]:  # noqa: ARG001 - seconds: made in one go
+def build(config: OpenmojiSource, out: Path) -> dict[str, Any]:
     """Make the benchmark below `out`.
 
     Args:
         config: sizes and seed; the same give the same bytes.
         out: an empty directory.
-        work: not used.
 
     Returns:
-        Number of pictures painted, vocabulary size, and the share of test queries that show what training never does.
+        Number of pictures painted, vocabulary size, and the share of test queries that show what training
+        never does.
 
     Raises:
         DataError: the pictures or the splits do not allow so many queries.
     """
     world = make_world(config)
     album, ids = Album(world, out), Ids()
-    drafts = {split: _split(world, album, ids, split, config) for split in progress(SPLITS, "scenes", unit="split")}
+    drafts = {
+        split: draft_split(world, album, ids, split, config)
+        for split in progress(SPLITS, "scenes", unit="split")
+    }
     _share_knowledge(drafts, world)
     _write(out, world, drafts)
     test = [truth for draft in drafts["test"].values() for truth in draft.truths]
@@ -77,28 +81,36 @@ def build(config: OpenmojiSource, out: Path, work: Path) -> dict[str, Any]:  # n
 
 def make_world(config: OpenmojiSource) -> World:
     """The benchmark's pictures, facts and held-out combinations."""
-    words = tuple(sorted({word for prompts in PROMPTS.values() for prompt in prompts for word in prompt.split()}))
+    words = tuple(
+        sorted({word for prompts in PROMPTS.values() for prompt in prompts for word in prompt.split()})
+    )
     reserved = {*RELATIONS, *CELLS, *DIRECTIONS, *TRACE_WORDS, *REQUEST_WORDS, *words}
     glyphs = choose_glyphs(config.pictures, config.seed, reserved)
     return build_world(config.seed, glyphs, words, config.picture_pixels, config.held_out)
 
 
-def _split(world: World, album: Album, ids: Ids, split: Split, config: OpenmojiSource) -> dict[str, Draft]:
-    """All pairs of one split; each family draws from its own seed, so that a size does not change the others."""
+def draft_split(
+    world: World, album: Album, ids: Ids, split: Split, config: OpenmojiSource
+) -> dict[str, Draft]:
+    """All pairs of one split; each family draws from its own seed, so that no count changes another's."""
     drafts = {name: Draft(Pair.parse(name), split, album, ids) for name in (*SIMPLE, *COMPLEX)}
-    counts = {"train": (config.train_simple, config.train_complex)}.get(split, (getattr(config, split, 0),) * 2)
-    families = (
-        (scenes.fill_scenes, (*SIMPLE[:4], "mojiplain_task7"), counts[0]),
-        (scenes.fill_same_things, ("mojiconcept_task4",), counts[0]),
-        (questions.fill_facts, ("mojifact_task1",), counts[0]),
-        (questions.fill_objects, ("mojiobject_task6", "mojiobject_task8"), counts[0]),
-        (questions.fill_hops, ("mojihop_task1",), counts[1]),
-        (questions.fill_relations, ("mojirelation_task6",), counts[1]),
-        (changes.fill_edits, ("mojiedit_task7", "mojiedit_task8"), counts[1]),
+    simple, hops, relations, edits = {
+        "train": (config.train_simple, config.train_hops, config.train_relations, config.train_edits),
+        "val": (config.val,) * 4,
+        "test": (config.test,) * 4,
+    }[split]
+    families: tuple[tuple[Callable[..., None], tuple[str, ...], int], ...] = (
+        (scenes.fill_scenes, (*SIMPLE[:4], "mojiplain_task7"), simple),
+        (scenes.fill_same_things, ("mojiconcept_task4",), simple),
+        (questions.fill_facts, ("mojifact_task1",), simple),
+        (questions.fill_objects, ("mojiobject_task6", "mojiobject_task8"), simple),
+        (questions.fill_hops, ("mojihop_task1",), hops),
+        (questions.fill_relations, ("mojirelation_task6",), relations),
+        (changes.fill_edits, ("mojiedit_task7", "mojiedit_task8"), edits),
     )
     for number, (fill, names, count) in enumerate(families):
         rng = np.random.default_rng([world.seed, 2, SPLITS.index(split), number])
-        fill(*(drafts[name] for name in names), Sampler(world, split, rng), count)  # type: ignore[operator]
+        fill(*(drafts[name] for name in names), Sampler(world, split, rng), count)
     return drafts
 
 
@@ -110,7 +122,9 @@ def _share_knowledge(drafts: dict[Split, dict[str, Draft]], world: World) -> Non
             draft = drafts[split][name]
             for fact in questions.passages(world):
                 draft.candidate(text=fact)
-            ids |= {key[0] or "": candidate for key, candidate in draft.candidates.items() if key[0] not in ids}
+            ids |= {
+                key[0] or "": candidate for key, candidate in draft.candidates.items() if key[0] not in ids
+            }
         for split in SPLITS:
             _rename(drafts[split][name], ids)
 
@@ -144,7 +158,9 @@ def _write(out: Path, world: World, drafts: dict[Split, dict[str, Draft]]) -> No
         write_jsonl(out / "truth" / f"{split}.jsonl", truths)
     pairs = {pair for pair, _ in queries}
     write_dataset(out, queries=queries, pools=pools, prompts={pair: PROMPTS[pair.task] for pair in pairs})
-    write_jsonl(out / "truth" / "candidates.jsonl", ({"did": did, "text": text} for did, text in descriptions.items()))
+    write_jsonl(
+        out / "truth" / "candidates.jsonl", ({"did": did, "text": text} for did, text in descriptions.items())
+    )
     world.save(out)
     write_atomic(out / "ATTRIBUTION.md", f"# Attribution\n\n{ATTRIBUTION}\n")
 
@@ -153,8 +169,12 @@ def _check_words(world: World, draft: Draft) -> None:
     """Every word must be one that the tiny model's tokenizer knows."""
     vocabulary = set(world.vocabulary)
     for text in _texts(draft):
-        unknown = set(text.split()) - vocabulary
-        assert not unknown, f"{draft.pair}: words outside the vocabulary: {unknown}"
+        if unknown := set(text.split()) - vocabulary:
+            raise DataError(
+                f"words outside the vocabulary: {', '.join(sorted(unknown))}",
+                where=draft.pair.name,
+                remedy="name them in openmoji.world",
+            )
 
 
 def _texts(draft: Draft) -> Iterable[str]:

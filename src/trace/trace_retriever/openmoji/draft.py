@@ -30,7 +30,7 @@ class Ids:
 
 @dataclass
 class Draft:
-    """Queries and candidates of one pair; its candidates are of one split, or shared by all (`pool_split` None)."""
+    """Queries and candidates of one pair in one split."""
 
     pair: Pair
     split: Split

@@ -30,7 +30,9 @@ class Edit:
     @property
     def change_text(self) -> str:
         """Such as `crab gone , melon left`."""
-        return " , ".join(f"{name} {GONE if cell is None else CELLS[cell]}" for name, cell in self.change.items())
+        return " , ".join(
+            f"{name} {GONE if cell is None else CELLS[cell]}" for name, cell in self.change.items()
+        )
 
     def touches(self) -> set[str]:
         """The names that the edit is about."""
@@ -40,9 +42,12 @@ class Edit:
 def apply(order: Sequence[tuple[str, int]], edit: Edit) -> list[tuple[str, int]]:
     """Objects (name, cell) after an edit, in the order of a reader who goes through them one by one.
 
-    What is replaced gives its place in the list to its successor, what is moved keeps it, what is added comes last.
+    What is replaced gives its place in the list to its successor, what is moved keeps it, what is added comes
+    last.
     """
-    added = [(name, cell) for name, cell in edit.change.items() if cell is not None and name not in dict(order)]
+    added = [
+        (name, cell) for name, cell in edit.change.items() if cell is not None and name not in dict(order)
+    ]
     result: list[tuple[str, int]] = []
     for name, cell in order:
         if name not in edit.change:
@@ -101,7 +106,7 @@ def compose(reference: Scene, edits: Sequence[Edit]) -> Composed:
 def draw_composed(
     reference: Scene, operations: Sequence[Operation], names: Sequence[str], rng: np.random.Generator
 ) -> Composed | None:
-    """Random edits of these kinds, each about other objects than the one before; None where there are none."""
+    """Random edits of these kinds, each about other objects than those before; None where there are none."""
     edits: list[Edit] = []
     for operation in operations:
         current = compose(reference, edits)
@@ -115,7 +120,11 @@ def draw_composed(
 
 
 def draw_edit(
-    placements: dict[str, int], operation: Operation, names: Sequence[str], taken: set[str], rng: np.random.Generator
+    placements: dict[str, int],
+    operation: Operation,
+    names: Sequence[str],
+    taken: set[str],
+    rng: np.random.Generator,
 ) -> Edit | None:
     """A random edit of one kind of the objects not yet taken; None where the scene allows none."""
     subjects = [name for name in placements if name not in taken]

@@ -1,8 +1,8 @@
 """Lessons that give a tiny model eyes and words before it learns to retrieve.
 
-They stand in for what a pretrained vision-language model brings along: to name what a picture shows and where, to
-know the facts, to copy words, and to look things up in what it has itself written. None of them edits a scene,
-chains two facts or compares places: that is what TRACE's training has to teach.
+They stand in for what a pretrained vision-language model brings along: to name what a picture shows and
+where, to know the facts, to copy words, and to look things up in what it has itself written. None of them
+edits a scene, chains two facts or compares places: that is what TRACE's training has to teach.
 """
 
 from collections.abc import Callable, Sequence
@@ -171,17 +171,17 @@ WORDS_MIX: Mix = (
     (recall_prompt, 12),
 )
 MIX: Mix = (
-    (caption, 18),
-    (repeated_caption, 6),
-    (thing_at, 7),
-    (place_of, 7),
+    (caption, 14),
+    (repeated_caption, 4),
+    (thing_at, 6),
+    (place_of, 6),
     (fact, 12),
-    (fact_list, 6),
-    (copy, 12),
-    (repeat, 8),
-    (recall_given, 12),
+    (fact_list, 4),
+    (copy, 8),
+    (repeat, 6),
+    (recall_given, 16),
     (recall_prompt, 4),
-    (recall_seen, 14),
+    (recall_seen, 20),
 )
 
 
@@ -203,7 +203,9 @@ def _with_filler(lesson: Lesson, teacher: Teacher) -> Lesson:
     if teacher.rng.random() >= FILLER_SHARE:
         return lesson
     filler = teacher.words(MOST_FILLER, least=1)
-    return replace(lesson, prompt=filler + lesson.prompt if teacher.rng.random() < 0.5 else lesson.prompt + filler)
+    return replace(
+        lesson, prompt=filler + lesson.prompt if teacher.rng.random() < 0.5 else lesson.prompt + filler
+    )
 
 
 def _fact_key(teacher: Teacher) -> tuple[str, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from trace_retriever.errors import DataError
@@ -48,7 +49,8 @@ def _codes() -> dict[str, str]:
 def choose_glyphs(count: int, seed: int, reserved: Iterable[str]) -> dict[str, str]:
     """Choose pictures that a small model can tell apart.
 
-    Goes through all one-word pictures in a seeded order and takes each that is well filled and unlike those taken.
+    Goes through all one-word pictures in a seeded order and takes each that is well filled and unlike those
+    taken.
 
     Args:
         count: how many.
@@ -64,7 +66,7 @@ def choose_glyphs(count: int, seed: int, reserved: Iterable[str]) -> dict[str, s
     codes = _codes()
     names = [name for name in codes if name not in set(reserved)]
     chosen: dict[str, str] = {}
-    seen: list[np.ndarray] = []
+    seen: list[NDArray[np.float32]] = []
     for number in np.random.default_rng([seed, 0]).permutation(len(names)):
         name = names[int(number)]
         small = sprite(codes[name], LIKENESS_SIDE)
@@ -84,20 +86,22 @@ def choose_glyphs(count: int, seed: int, reserved: Iterable[str]) -> dict[str, s
 
 
 @cache
-def sprite(code: str, side: int) -> np.ndarray:
+def sprite(code: str, side: int) -> NDArray[np.float32]:
     """A picture cropped to what is painted and scaled to a square: float32 [side, side, RGBA] in [0, 1]."""
     import resvg_py
 
     from trace_retriever.openmoji.source import svg_folder
 
-    content = resvg_py.svg_to_bytes(svg_path=str(svg_folder() / f"{code}.svg"), width=4 * side, height=4 * side)
+    content = resvg_py.svg_to_bytes(
+        svg_path=str(svg_folder() / f"{code}.svg"), width=4 * side, height=4 * side
+    )
     image = Image.open(io.BytesIO(bytes(content))).convert("RGBA")
     image = image.crop(image.getchannel("A").getbbox()).resize((side, side), Image.Resampling.BOX)
     return np.asarray(image, np.float32) / 255.0
 
 
 @cache
-def _noise(side: int) -> np.ndarray:
+def _noise(side: int) -> NDArray[np.float32]:
     """A field of grain to cut backgrounds from: float32 [side, side, 3], standard deviation 1."""
     return np.random.default_rng(0).standard_normal((side, side, 3), np.float32)
 

@@ -1,4 +1,4 @@
-"""Generative pre-training of the tiny backbone: lessons as batches, their loss, and an exam on scenes never shown.
+"""Generative pre-training of the tiny backbone: lessons as batches, their loss, and an exam on new scenes.
 
 Shape legend: B rows, T tokens, L answer tokens of a batch, V vocabulary.
 """
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from trace_retriever.config.backbone import BackboneConfig, Pretraining
+from trace_retriever.errors import CheckpointError
 from trace_retriever.model.batch import Batch, pad
 from trace_retriever.model.bundle import TraceModel
 from trace_retriever.model.forward import hidden_states, logits
@@ -66,7 +68,9 @@ class Classroom:
         rows = [self._row(lesson) for lesson in lessons]
         grids = [self._grid if lesson.scene else None for lesson in lessons]
         spec = self.model.pictures.spec
-        batch = pad([ids for ids, _ in rows], grids, self.model.image_id, self.model.pad_id, spec.merge_size, "right")
+        batch = pad(
+            [ids for ids, _ in rows], grids, self.model.image_id, self.model.pad_id, spec.merge_size, "right"
+        )
         labels = torch.full_like(batch["input_ids"], -100)
         for number, (ids, answer) in enumerate(rows):
             labels[number, len(ids) - len(answer) : len(ids)] = torch.tensor(answer)
@@ -77,16 +81,18 @@ class Classroom:
 
     def _row(self, lesson: Lesson) -> tuple[list[int], list[int]]:
         """Token ids without the last, and the answer's; the last answer token is only predicted."""
-        prompt = self.model.prompter.ids(" ".join(lesson.prompt), self._picture_tokens * bool(lesson.scene), 256)
+        settings = self.model.settings
+        prompt = self.model.prompter.ids(
+            " ".join(lesson.prompt), self._picture_tokens * bool(lesson.scene), settings.max_prompt_tokens
+        )
         answer = [self._ids[word] for word in lesson.answer]
         return [*prompt, *(self._ids[word] for word in lesson.given), *answer[:-1]], answer
 
     def _pictures(self, lessons: Sequence[Lesson], seed: Sequence[int]) -> Batch:
         shown = []
-        for number, lesson in enumerate(lessons):
-            assert lesson.scene is not None
+        for number, scene in enumerate(lesson.scene for lesson in lessons if lesson.scene):
             rng = np.random.default_rng([*seed, number])
-            painted = paint(lesson.scene, self.world.glyphs, self.world.picture_pixels, rng)
+            painted = paint(scene, self.world.glyphs, self.world.picture_pixels, rng)
             shown.append(np.asarray(painted.resize((self.side, self.side), Image.Resampling.BICUBIC)))
         grids = torch.tensor([(1, *self._grid)] * len(lessons))
         return {
@@ -107,8 +113,10 @@ class GenerativeObjective(nn.Module):
     def __init__(self, network: nn.Module, names: Sequence[int], name_weight: float) -> None:
         super().__init__()
         self.network = network
-        weights = torch.ones(network.config.text_config.vocab_size)  # type: ignore[union-attr]
+        config: Any = network.config
+        weights = torch.ones(config.text_config.vocab_size)
         weights[list(names)] = name_weight
+        self.weights_V: torch.Tensor
         self.register_buffer("weights_V", weights, persistent=False)
 
     def forward(self, batches: Sequence[Batch]) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
@@ -153,27 +161,31 @@ class Curriculum:
         objects = 1 if seen < 0.08 else 2 if seen < 0.2 else MOST_OBJECTS
         teacher = Teacher(self.classroom.world, rng, objects)
         drawn = draw_lessons(teacher, self.settings.batch, WORDS_MIX if seen < 0 else MIX)
-        seen_ones = [lesson for lesson in drawn if lesson.scene][self.group.rank :: self.group.world]
-        words = [lesson for lesson in drawn if not lesson.scene][self.group.rank :: self.group.world]
+        groups = [group[self.group.rank :: self.group.world] for group in split_by_picture(drawn)]
         seed = (self.seed, step, self.group.rank)
-        return [self.classroom.batch(lessons, seed) for lessons in (seen_ones, words) if lessons]
+        return [self.classroom.batch(lessons, seed) for lessons in groups if lessons]
+
+
+def split_by_picture(lessons: Sequence[Lesson]) -> tuple[list[Lesson], list[Lesson]]:
+    """Lessons with a picture, and those without."""
+    return [lesson for lesson in lessons if lesson.scene], [lesson for lesson in lessons if not lesson.scene]
 
 
 @torch.inference_mode()
 def examine(classroom: Classroom, lessons_each: int, seed: int) -> dict[str, float]:
     """Share of lessons of each kind whose whole answer is right, on scenes of the val split.
 
-    An answer counts when every token is the model's first choice given the true ones before it, which is when greedy
-    decoding would write it.
+    An answer counts when every token is the model's first choice given the true ones before it, which is when
+    greedy decoding would write it.
     """
     network = classroom.model.network.eval()
     shares = {}
     for number, (kind, _) in enumerate(MIX):
         teacher = Teacher(classroom.world, np.random.default_rng([EXAM_SEED, seed, number]), split="val")
         lessons = [draw_lesson(kind, teacher) for _ in range(lessons_each)]
-        right = 0
-        for group in (with_one for shown in (True, False) if (with_one := [x for x in lessons if bool(x.scene) == shown])):
-            right += _exact(network, classroom.batch(group, (EXAM_SEED, seed, number)))
+        seen, words = split_by_picture(lessons)
+        batches = [classroom.batch(group, (EXAM_SEED, seed, number)) for group in (seen, words) if group]
+        right = sum(_exact(network, batch) for batch in batches)
         shares[kind.__name__] = right / lessons_each
     return shares
 
@@ -204,6 +216,16 @@ def new_backbone(config: BackboneConfig, world: World) -> TraceModel:
     return build_tiny(config.tiny, world.vocabulary, pixels=picture_side(config), seed=config.seed)
 
 
-def classroom_of(config: BackboneConfig, model: TraceModel, dataset: Path) -> Classroom:
-    """The classroom of a made data set for a model."""
-    return Classroom(model, World.load(dataset), picture_side(config))
+def load_weights(network: nn.Module, file: Path) -> None:
+    """Put the weights that pre-training left into a network, all of them.
+
+    Raises:
+        CheckpointError: they are those of another network.
+    """
+    from safetensors.torch import load_model
+
+    holder = nn.ModuleDict({"network": network})  # named as in `GenerativeObjective`
+    try:
+        load_model(holder, file)
+    except RuntimeError as error:
+        raise CheckpointError(f"not this network's weights: {error}", where=file) from None

@@ -37,15 +37,18 @@ def main(job_file: Path) -> None:
 def pretrain(job: Job, group: "Group") -> None:
     """Fit the tiny model to the lessons."""
     from trace_retriever.openmoji import pretraining
+    from trace_retriever.openmoji.world import World
     from trace_retriever.training.loop import Rhythm, fit
     from trace_retriever.training.zero import Optimisation
 
     settings = job.config.pretraining
-    world = pretraining.World.load(job.dataset)
+    world = World.load(job.dataset)
     model = pretraining.new_backbone(job.config, world)
     classroom = pretraining.Classroom(model, world, pretraining.picture_side(job.config))
     fit(
-        pretraining.GenerativeObjective(model.network, pretraining.name_ids(model, world), settings.name_weight),
+        pretraining.GenerativeObjective(
+            model.network, pretraining.name_ids(model, world), settings.name_weight
+        ),
         pretraining.Curriculum(classroom, settings, job.config.seed, group),
         Optimisation(steps=settings.steps, batch=settings.batch, lr=settings.lr, warmup=settings.warmup),
         Rhythm(checkpoint=settings.checkpoint_every),

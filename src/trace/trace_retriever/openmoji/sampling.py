@@ -1,6 +1,6 @@
-"""Drawing scenes, runs of scenes that differ in one thing, and questions, within a split and within bounds."""
+"""Drawing scenes, and runs of scenes that differ in one thing, within a split and within bounds."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -38,7 +38,23 @@ class Sampler:
             found = draw()
             if found is not None:
                 return found
-        raise DataError(
+        raise self._exhausted(what)
+
+    def fill(self, what: str, count: int, made: Callable[[], int]) -> Iterator[int]:
+        """Yield how many are still wanted, round after round, until `made()` has reached `count`.
+
+        Raises:
+            DataError: `TRIES` rounds one after another have added nothing.
+        """
+        idle = 0
+        while (before := made()) < count:
+            if idle == TRIES:
+                raise self._exhausted(f"further {what} (asked for {count:,}, made {before:,})")
+            yield count - before
+            idle = 0 if made() > before else idle + 1
+
+    def _exhausted(self, what: str) -> DataError:
+        return DataError(
             f"no {what} of split {self.split} in {TRIES:,} tries",
             where="prepare.openmoji",
             remedy="ask for fewer queries or more pictures",
@@ -70,18 +86,22 @@ class Sampler:
         return [found[int(number)] for number in self.rng.permutation(len(found))[:most]]
 
     def runs(self, count: int) -> Iterator[list[Scene]]:
-        """`count` different scenes, in runs of up to four that differ from the first in one thing or place."""
+        """`count` different scenes, in runs of up to four that differ from the first in one thing or place.
+
+        Raises:
+            DataError: the split has not so many.
+        """
         seen: set[str] = set()
-        left = count
-        while left:
+        for left in self.fill("scene", count, lambda: len(seen)):
             first = self.scene()
-            fresh = [scene for scene in (first, *self.neighbours(first, 2 * RUN)) if scene.caption not in seen]
+            fresh = [
+                scene for scene in (first, *self.neighbours(first, 2 * RUN)) if scene.caption not in seen
+            ]
             run = fresh[: min(RUN, left)]
             seen.update(scene.caption for scene in run)
-            left -= len(run)
             if run:
                 yield run
 
-    def pick(self, items: "list[Found] | tuple[Found, ...]") -> Found:
+    def pick(self, items: Sequence[Found]) -> Found:
         """One of some things."""
         return items[int(self.rng.integers(len(items)))]

@@ -7,6 +7,8 @@ from typing import Literal
 
 import numpy as np
 
+from trace_retriever.errors import DataError
+
 CELLS = (
     "topleft",
     "top",
@@ -112,11 +114,24 @@ def draw_scene(names: Sequence[str], rng: np.random.Generator, objects: int) -> 
 
 
 def draw_from(
-    split: Split, rule: SplitRule, names: Sequence[str], rng: np.random.Generator, objects: int, tries: int = 1000
+    split: Split,
+    rule: SplitRule,
+    names: Sequence[str],
+    rng: np.random.Generator,
+    objects: int,
+    tries: int = 1000,
 ) -> Scene:
-    """A random scene of a split; the number of tries is bounded."""
+    """A random scene of a split.
+
+    Raises:
+        DataError: none came up in so many tries.
+    """
     for _ in range(tries):
         scene = draw_scene(names, rng, objects)
         if rule.split(scene) == split:
             return scene
-    raise RuntimeError(f"no {split} scene of {objects} objects in {tries} tries")
+    raise DataError(
+        f"no {split} scene of {objects} things in {tries:,} tries",
+        where="prepare.openmoji",
+        remedy="ask for more pictures",
+    )

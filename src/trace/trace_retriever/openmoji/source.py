@@ -4,8 +4,8 @@ from functools import cache
 from pathlib import Path
 
 ATTRIBUTION = (
-    "Pictures: OpenMoji, the open-source emoji and icon project (openmoji.org), licence CC BY-SA 4.0; cropped, scaled "
-    "and composed into scenes. The made pictures are under the same licence."
+    "Pictures: OpenMoji, the open-source emoji and icon project (openmoji.org), licence CC BY-SA 4.0; "
+    "cropped, scaled and composed into scenes. The made pictures are under the same licence."
 )
 
 

@@ -32,6 +32,7 @@ class World:
         operations: pairs of operations, such as `move+swap`, that appear in test only.
         chains: pairs of relations, such as `friend+boss`, whose chaining appears in test only.
         prompt_words: the words of the instructions.
+        picture_pixels: side of the square pictures.
     """
 
     seed: int
@@ -94,7 +95,7 @@ class World:
         """Read `openmoji.json` of a made data set.
 
         Raises:
-            DataError: the data set was not made here.
+            DataError: the data set was not made here, or its `openmoji.json` is damaged.
         """
         if not (root / FILE).is_file():
             raise DataError(
@@ -102,7 +103,17 @@ class World:
                 where=root,
                 remedy="use a checkpoint backbone, or prepare.source openmoji",
             )
-        raw: dict[str, Any] = read_json(root / FILE)
+        try:
+            return cls._read(read_json(root / FILE))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"damaged: {type(error).__name__}: {error}",
+                where=root / FILE,
+                remedy="run `trace prepare` again",
+            ) from None
+
+    @classmethod
+    def _read(cls, raw: Any) -> "World":
         return cls(
             seed=raw["seed"],
             glyphs={name: raw["glyphs"][name] for name in raw["names"]},

@@ -44,28 +44,27 @@ def _adopted(config: BackboneConfig, out: Path) -> Metrics:
 
 
 def _pretrained(config: BackboneConfig, dataset: Path, out: Path, report: Path, work: Path) -> Metrics:
-    from safetensors.torch import load_file
-
     from trace_retriever.openmoji import pretraining
     from trace_retriever.openmoji.pretraining_worker import Job
+    from trace_retriever.openmoji.world import World
     from trace_retriever.training.launch import launch
     from trace_retriever.training.loop import BEST
 
-    job = Job(config=config, dataset=dataset.resolve(), work=work.resolve(), curves=(report / "curves").resolve())
+    job = Job(
+        config=config, dataset=dataset.resolve(), work=work.resolve(), curves=(report / "curves").resolve()
+    )
     write_atomic(work / "job.json", job.model_dump_json())
     launch(
         "trace_retriever.openmoji.pretraining_worker",
         work.resolve() / "job.json",
         processes=config.pretraining.processes,
     )
-    world = pretraining.World.load(dataset)
+    world = World.load(dataset)
     model = pretraining.new_backbone(config, world)
-    weights = load_file(work / BEST)
-    model.network.load_state_dict({name.removeprefix("network."): value for name, value in weights.items()}, strict=False)
+    pretraining.load_weights(model.network, work / BEST)
     model.save(out)
-    exam = pretraining.examine(
-        pretraining.Classroom(model, world, pretraining.picture_side(config)), config.pretraining.exam, config.seed
-    )
+    classroom = pretraining.Classroom(model, world, pretraining.picture_side(config))
+    exam = pretraining.examine(classroom, config.pretraining.exam, config.seed)
     _require_recall(config, exam, work)
     return _metrics(model.network, exam)
 

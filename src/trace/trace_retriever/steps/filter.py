@@ -15,7 +15,7 @@ from trace_retriever.step import Metrics
 from trace_retriever.traces.candidates import Described
 from trace_retriever.traces.examples import Example, load_examples
 from trace_retriever.traces.reports.filter import Outcome, filter_metrics, filter_page
-from trace_retriever.traces.rules import Case, screen
+from trace_retriever.traces.rules import Case, Dropped, screen
 from trace_retriever.traces.teachers.build import build_teacher, with_default_path
 from trace_retriever.traces.verify import Checked, decide, rank_verifier, teacher_verifier
 
@@ -32,7 +32,7 @@ def filter(
     report: Path,
     work: Path,
 ) -> Metrics:
-    """Write `kept.jsonl` (with confidence) and `dropped.jsonl` ({qid, pair, stage, rule, detail}) by query id.
+    """Write `kept.jsonl` (with confidence) and `dropped.jsonl` ({qid, pair, stage, rule, detail}).
 
     Args:
         config: bounds of the rules, the verifier, how leakage is measured.
@@ -55,7 +55,7 @@ def filter(
     screened = screen(cases, config.coarse)
     checked = _verify(config, layout, screened.kept, described, backbone, work)
     if checked is None:
-        kept, dropped = screened.kept, []
+        kept, dropped = screened.kept, list[Dropped]()
     else:
         kept, dropped = decide(screened.kept, checked, config.fine)
     outcome = Outcome(cases, kept, screened.dropped + dropped, screened.broken, checked)

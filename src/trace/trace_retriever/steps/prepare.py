@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from trace_retriever.config.prepare import PrepareConfig
+from trace_retriever.config.prepare import OpenmojiSource, PrepareConfig
 from trace_retriever.io.files import write_atomic
 from trace_retriever.mbeir.checkout import link_checkout
 from trace_retriever.mbeir.counts import count_dataset
@@ -12,7 +12,13 @@ from trace_retriever.mbeir.pairs import SPLITS
 from trace_retriever.step import Metrics
 
 
-def prepare(config: PrepareConfig, *, out: Path, report: Path, work: Path) -> Metrics:
+def prepare(
+    config: PrepareConfig,
+    *,
+    out: Path,
+    report: Path,
+    work: Path,  # noqa: ARG001 (seconds: it starts over)
+) -> Metrics:
     """Link an M-BEIR checkout into `out`, or make the OpenMoji benchmark there.
 
     Returns:
@@ -25,9 +31,7 @@ def prepare(config: PrepareConfig, *, out: Path, report: Path, work: Path) -> Me
     if config.source == "mbeir":
         link_checkout(config.mbeir, out)
     else:
-        from trace_retriever.openmoji.build import build
-
-        made = {"openmoji": build(config.openmoji, out, work)}
+        made = {"openmoji": _make(config.openmoji, out, report)}
     counts = count_dataset(Layout(out))
     totals = {
         f"{split}_queries": sum(pair["queries"].get(split, 0) for pair in counts["pairs"].values())
@@ -35,6 +39,15 @@ def prepare(config: PrepareConfig, *, out: Path, report: Path, work: Path) -> Me
     }
     write_atomic(report / "summary.md", _summary(config.source, counts))
     return {"source": config.source, "pair_count": len(counts["pairs"]), **totals, **counts, **made}
+
+
+def _make(config: OpenmojiSource, out: Path, report: Path) -> Metrics:
+    from trace_retriever.openmoji.build import build
+    from trace_retriever.openmoji.sheet import SHOWN, sample_sheet
+
+    figures = build(config, out)
+    sample_sheet(out, SHOWN, 1, report / "sheet.png")
+    return figures
 
 
 def _summary(source: str, counts: dict[str, Any]) -> str:

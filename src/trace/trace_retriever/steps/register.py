@@ -35,8 +35,8 @@ def register(
     """Write the model's files, `MODEL_CARD.md`, `manifest.json` and `evidence/`; the card to the report too.
 
     Raises:
-        DataError: the verdict is not passed or is about another evaluation or validation, the evaluation is of
-            another model, or the model directory holds a file that may run code.
+        DataError: the verdict is not passed or is about another evaluation or validation, the evaluation is
+            of another model, or the model directory holds a file that may run code.
     """
     ruling: dict[str, Any] = read_json(verdict / "verdict.json")
     results: dict[str, Any] = read_json(evaluation / "results.json")
@@ -75,9 +75,7 @@ def _check_model(results: dict[str, Any], model: Path, evaluation: Path) -> None
     where = evaluation / "results.json"
     evaluated = results.get("embeddings", {}).get("trace", {}).get("model")
     if evaluated is None:
-        raise DataError(
-            "the evaluation does not name its model", where=where, remedy="evaluate again"
-        )
+        raise DataError("the evaluation does not name its model", where=where, remedy="evaluate again")
     if evaluated != digest_tree(model):
         raise DataError(
             "the evaluation is of another model", where=where, remedy="run `trace embed` and on again"

@@ -4,6 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from trace_retriever.config.synthesize import SynthesizeConfig
+from trace_retriever.errors import DataError
 from trace_retriever.io.files import write_atomic
 from trace_retriever.io.jsonl import write_jsonl
 from trace_retriever.mbeir.layout import Layout
@@ -42,6 +43,12 @@ def synthesize(
     table = table[table["route"] == "complex"]
     splits = [split for split in SPLITS if (table["split"] == split).any()]
     examples = load_examples(layout, splits, prompt_index=config.prompt_index, wanted=set(table["qid"]))
+    if missing := len(table) - len(examples):
+        raise DataError(
+            f"{missing:,} complex queries of the routes are not in the data set",
+            where=routes / "routes.parquet",
+            remedy="run `trace route` on this data set",
+        )
     teacher = build_teacher(config.teacher, layout, splits)
     asking = Asking(teacher=teacher, max_failed_share=config.teacher.max_failed_share, work=work)
     written = _ask(asking, examples, "traces", sees_target=config.sees_target)

@@ -25,8 +25,8 @@ def train(
 ) -> Metrics:
     """Train TRACE, or the encoder-only baseline, from the backbone.
 
-    Writes the model directory to `out` and curves to `report`. A killed run continues from `work`, and ends in
-    the same bytes.
+    Writes the model directory to `out` and curves to `report`. A killed run continues from `work`, and ends
+    in the same bytes.
 
     Raises:
         ValidationFailed: the data did not pass `trace validate`.

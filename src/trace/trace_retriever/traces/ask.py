@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
+from tqdm import tqdm
 
 from trace_retriever.errors import TeacherError
 from trace_retriever.io.jsonl import JsonlLog, read_jsonl
@@ -74,7 +75,8 @@ class Asking:
         with JsonlLog(log_path) as log:
             given.update((row.qid, row.answer) for row in read_jsonl(log_path, _Logged[kind]))  # type: ignore[valid-type]
             todo = [example for example in examples if example.qid not in given]
-            with bar(what, total=len(examples), unit="query") as shown:
+            shown: tqdm[Any] = bar(what, total=len(examples), unit="query")
+            with shown:
                 shown.update(len(examples) - len(todo))
                 for example, result in self._results(todo, call):
                     shown.update()

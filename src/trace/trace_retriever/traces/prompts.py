@@ -124,7 +124,7 @@ class Prompt:
 
 
 def kind_of(pair: Pair) -> str:
-    """Which guidance a pair's queries get, a key of `GUIDANCE`: by data set where it decides, else by task."""
+    """Which guidance a pair's queries get, a key of `GUIDANCE`: by data set, else by task."""
     return "composed" if pair.dataset in _COMPOSED else _BY_TASK[pair.task]
 
 

@@ -58,7 +58,7 @@ def ranks(
 def _rank(row: Floats, right: list[int], distractors: int) -> Ranked:
     if not right:
         return Ranked(rank=float(len(row) + 1), score=0.0, rivals=(), best=-1)
-    best = max(right, key=lambda row: (row[row], -row))
+    best = max(right, key=lambda place: (row[place], -place))
     score = float(row[best])
     wrong = np.delete(row, right)
     above = np.count_nonzero(wrong > score + TIE)

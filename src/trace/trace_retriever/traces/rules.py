@@ -60,7 +60,7 @@ _BOILERPLATE = tuple(
         r"(see|view|help|assist|provide|identify|determine|answer|comply)\b",
         r"\b(no|not) (image|picture|photo) (is |was )?(provided|attached|given|visible)\b",
         r"\b(insufficient|not enough) (information|context) (is |was )?(provided|given|to)\b",
-        r"\b(the|given) (ground.?truth|target (image|picture|text|candidate) (is|was) (given|provided|shown))\b",
+        r"\b(the|given) (ground.?truth|target (image|picture|text|item) (is|was) (given|provided|shown))\b",
         r"\blet me know if\b",
         r"\b(here is|here's) (the|your|a) (reasoning|answer|trace)\b",
         r"\b(lorem ipsum|insert .{1,20} here|to be determined)\b",

@@ -1,0 +1,1 @@
+"""Training: sampling, the objective, gradient caching, DeepSpeed, checkpoints, validation."""

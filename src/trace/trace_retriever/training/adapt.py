@@ -1,4 +1,4 @@
-"""Which weights train: all of a tiny model; of a checkpoint, LoRA on the language model and the projector in full."""
+"""Which weights train: all of a tiny model; of a checkpoint, LoRA on the language model and the projector."""
 
 from typing import Any
 

@@ -1,6 +1,7 @@
 """One update's rows as padded chunks, with what each loss needs to know about them.
 
-Shape legend: Q queries of this process, C its candidates, L labels of a chunk, B rows of a chunk, T padded length.
+Shape legend: Q queries of this process, C its candidates, L labels of a chunk, B rows of a chunk, T padded
+length.
 """
 
 from collections.abc import Sequence
@@ -123,8 +124,8 @@ def _cut(lengths: np.ndarray, parts: int) -> list[np.ndarray]:
 def _chunk(model: TraceModel, rows: Sequence[Row], places: np.ndarray, labelled: int) -> Chunk:
     """Collate some rows; the first `labelled` of all rows have labels.
 
-    A chunk without pictures gets a blank one as a last row that nothing reads: processes whose weights or gradients are
-    split or summed together must all run the vision tower equally often, whatever they drew.
+    A chunk without pictures gets a blank one as a last row that nothing reads: processes whose weights or
+    gradients are split or summed together must all run the vision tower equally often, whatever they drew.
     """
     mine = [rows[int(place)] for place in places]
     seen = any(row.item.image is not None for row in mine)

@@ -1,4 +1,4 @@
-"""Training state on disk: whole or absent, the last two kept, and everything that a bit-equal resume needs."""
+"""Training state on disk: whole or absent, the last two kept, all that a bit-equal resume needs."""
 
 import random
 import shutil
@@ -42,8 +42,8 @@ class Progress(BaseModel):
 def save(engine: Any, progress: Progress, folder: Path, group: Group) -> None:
     """Write a checkpoint; until its name stands in `latest` it does not count.
 
-    Every process must call this. Model, optimizer and schedule go through DeepSpeed (frozen weights left out), the
-    random states of each process and `progress` lie beside them.
+    Every process must call this. Model, optimizer and schedule go through DeepSpeed (frozen weights left
+    out), the random states of each process and `progress` lie beside them.
     """
     tag = f"step-{progress.step:08d}"
     if group.leads:
@@ -89,10 +89,11 @@ def load(engine: Any, folder: Path, group: Group) -> Progress:
 
 def random_states() -> dict[str, Any]:
     """The states of Python's, numpy's and torch's generators, as tensors and plain numbers."""
-    name, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)  # type: ignore[misc]
+    state: Any = np.random.get_state(legacy=True)
+    name, keys, *rest = state
     return {
         "python": random.getstate(),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, gauss),
+        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), *rest),
         "torch": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }

@@ -122,8 +122,8 @@ def read_traces(path: Path) -> dict[Key, Trace]:
 class CorpusReader:
     """Reads the corpus; nothing vanishes: a query becomes an example, or is counted with the reason.
 
-    A complex query without a kept trace is left out: to train it as a simple one would teach the model not to reason
-    on it. It is left out of the encoder's training too, so that both variants see the same queries.
+    A complex query without a kept trace is left out: to train it as a simple one would teach the model not to
+    reason on it. It is left out of the encoder's training too, so that both variants see the same queries.
     """
 
     model: TraceModel

@@ -43,7 +43,8 @@ def join() -> Group:
 
     _use_gloo_alone(deepspeed)
     if not dist.is_initialized() and "RANK" not in os.environ:
-        dist.init_process_group(_backend(device), store=dist.HashStore(), rank=0, world_size=1)
+        store = dist.HashStore()  # type: ignore[attr-defined]
+        dist.init_process_group(_backend(device), store=store, rank=0, world_size=1)
     deepspeed.init_distributed(dist_backend=_backend(device), verbose=False)
     return Group(dist.get_rank(), dist.get_world_size(), device)
 
@@ -104,10 +105,10 @@ def gather_objects(value: Any) -> list[Any]:
 def gather_rows(rows_ND: torch.Tensor, counts: Sequence[int]) -> torch.Tensor:
     """The rows of all processes [M, D], by rank, with a gradient to every one of them.
 
-    The gradient that reaches a row is the sum of what all processes' losses ask of it. With losses that are each
-    process's share of one global loss, times the number of processes, the mean of the processes' parameter
-    gradients is then the global loss's gradient, as one process would compute it. (Putting back only the own slot,
-    as is common, loses a factor of the number of processes on the candidates' side.)
+    The gradient that reaches a row is the sum of what all processes' losses ask of it. With losses that are
+    each process's share of one global loss, times the number of processes, the mean of the processes'
+    parameter gradients is then the global loss's gradient, as one process would compute it. (Putting back
+    only the own slot, as is common, loses a factor of the number of processes on the candidates' side.)
 
     Args:
         rows_ND: this process's rows.

@@ -5,9 +5,9 @@
 3. Each chunk is read again with a graph; <vectors, their cached gradients> plus the chunk's CE is
    differentiated. The sum over chunks is the gradient of the whole loss.
 
-Right under ZeRO 0 to 2, where the gradient-accumulation boundary is set by hand: gradients are reduced and applied after
-the last chunk only. Stage 3 is refused (see `check`). Nothing here may be random in a forward pass (no dropout),
-since a chunk is read twice.
+Right under ZeRO 0 to 2, where the gradient-accumulation boundary is set by hand: gradients are reduced and
+applied after the last chunk only. Stage 3 is refused (see `check`). Nothing here may be random in a forward
+pass (no dropout), since a chunk is read twice.
 """
 
 from dataclasses import dataclass
@@ -51,8 +51,8 @@ def check(zero_stage: int) -> None:
     """
     if zero_stage == 3:
         raise ConfigError(
-            "gradient caching works under ZeRO 0 to 2: stage 3 frees the gathered weights between the two passes and "
-            "reduces gradients chunk by chunk",
+            "gradient caching works under ZeRO 0 to 2: stage 3 frees the gathered weights between the two "
+            "passes and reduces gradients chunk by chunk",
             where="train.grad_cache_chunk",
             remedy="set train.zero_stage to 2, or train.grad_cache_chunk to 0",
         )
@@ -81,7 +81,7 @@ def cached_step(engine: Any, batch: StepBatch) -> Figures:
 
 
 def _cache(objective: CachedObjective, batch: StepBatch, peers: Peers) -> tuple[list[torch.Tensor], Figures]:
-    """Gradients of the contrastive loss at all vectors [R, H] (last, prompt) and at a learned temperature's log."""
+    """Gradients of the contrastive loss at all vectors [R, H] (last, prompt) and a learned temperature."""
     with torch.no_grad():
         last, prompt = assemble(batch, [objective.read(chunk, labels=False) for chunk in batch.chunks])
     leaves = [last.requires_grad_(), prompt.requires_grad_()]

@@ -19,8 +19,8 @@ from trace_retriever.training.process import die_with_parent, read_failure, remo
 def launch(module: str, job: Path, *, processes: int, threads: int = 1) -> None:
     """Run `module.main(job)` once in each of `processes` processes that can reach each other, and wait.
 
-    Where a launcher has already set `RANK` (a TrainJob on several nodes, torchrun by hand) the worker runs in this
-    process, as that rank. Otherwise torchrun starts the processes on this machine, with a rendezvous on
+    Where a launcher has already set `RANK` (a TrainJob on several nodes, torchrun by hand) the worker runs in
+    this process, as that rank. Otherwise torchrun starts the processes on this machine, with a rendezvous on
     loopback. What they write to stdout and stderr goes to this process's stderr.
 
     Args:

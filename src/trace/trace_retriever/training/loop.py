@@ -1,4 +1,4 @@
-"""The training loop: DeepSpeed steps, curves, validation, checkpoints, and a resume that is equal bit for bit."""
+"""The training loop: DeepSpeed steps, curves, validation, checkpoints, and a bit-equal resume."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ class TrainStep(Protocol):
     """One update: forward, backward and optimizer step of an engine on one batch."""
 
     def __call__(self, engine: Any, batch: Any) -> Figures:
-        """Update, and return the figures to log: this process's share, whose mean over processes is the figure."""
+        """Update; returns the figures to log: this process's shares, whose means over processes they are."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,8 @@ class Fitted:
     """What training leaves.
 
     Attributes:
-        weights: safetensors of the trainable weights, named as in the module: the best, or the last without validation.
+        weights: safetensors of the trainable weights, named as in the module: the best ones, or the last
+            ones without validation.
         step: after which update they were taken.
         score: their validation score.
         history: the logged figures, one mapping a logged step.
@@ -86,19 +87,20 @@ def fit(
 ) -> Fitted:
     """Train a module whose forward is a step's loss; continues from the latest checkpoint in `work`.
 
-    Every process of the group calls this with the same arguments. The same arguments give the same weights bit for
-    bit, however often the run was killed in between.
+    Every process of the group calls this with the same arguments. The same arguments give the same weights
+    bit for bit, however often the run was killed in between.
 
     Args:
-        module: `module(batch) -> (loss, figures)`; the loss is this process's share of the global one times the number of
-            processes (DeepSpeed takes the mean of gradients); its parameters with `requires_grad` are trained.
-        batches: update number (from 0) → this process's batch; a pure function, called one step ahead in a thread.
+        module: `module(batch) -> (loss, figures)`; the loss is this process's share of the global one times
+            the number of processes (DeepSpeed takes the mean of gradients); its parameters with
+            `requires_grad` are trained.
+        batches: update number (from 0) → this process's batch; a pure function, called ahead in a thread.
         optimisation: how weights are updated.
         rhythm: how often to validate, save and log.
         group: from `distributed.join()`.
         work: the directory that survives a kill.
         step: one update, if not the plain one (gradient caching).
-        evaluate: engine → figures, equal in all processes; the weights with the highest `score` among them are kept.
+        evaluate: engine → figures, equal in all processes; the weights with the highest `score` are kept.
         curves: directory for the curves; None for none.
         what: the name shown on the progress bar.
 
@@ -196,7 +198,8 @@ def _updates(
 ) -> Iterator[Figures]:
     """Do updates `start` to `end`; each one's batch is made in a thread while the one before is trained on.
 
-    The thread is idle whenever this yields: validation reads pictures too, through caches that are not for two.
+    The thread is idle whenever this yields: validation reads pictures too, through caches that are not for
+    two.
     """
     with ThreadPoolExecutor(max_workers=1) as thread:
         coming = [thread.submit(batches, start)] if start < end else []

@@ -1,10 +1,10 @@
-"""The one-stage loss in one forward: CE on traces and `<|emb|>`, InfoNCE at the state before `<|emb|>` (paper, method).
+"""The one-stage loss (paper, method): CE on traces and `<|emb|>`, InfoNCE at the state before `<|emb|>`.
 
 Each process returns its share of the global loss times the number of processes, so that the mean of the
 processes' gradients, which DeepSpeed takes, is the gradient that one process would compute over all rows.
 
-Shape legend: Q queries of this process, C its candidates, R = Q + C its rows, M candidates of all processes, H hidden
-size, L labels, P known positives of a query.
+Shape legend: Q queries of this process, C its candidates, R = Q + C its rows, M candidates of all processes,
+H hidden size, L labels, P known positives of a query.
 """
 
 import math
@@ -90,6 +90,8 @@ class TraceObjective(nn.Module):
         self.network = network
         self.params = params
         self.lambda_gen = params.lambda_gen if generates else 0.0
+        # an encoder's only vector is the direct one already
+        self.direct_weight = params.direct_weight if generates else 0.0
         scale = torch.tensor([-math.log(params.temperature)])  # one number; DeepSpeed takes no scalars
         self.log_scale = nn.Parameter(scale) if params.learn_temperature else None
 
@@ -140,13 +142,13 @@ class TraceObjective(nn.Module):
         nce = info_nce(*pairs, scale) * (peers.world / peers.queries)
         figures = {"info_nce": nce}
         loss = self.params.lambda_ret * nce
-        if self.params.direct_weight:
+        if self.direct_weight:
             which = step.is_complex
             direct = info_nce(
                 prompt_RH[:count][which], candidates_MH, targets_Q[which], hidden_QM[which], scale
             )
             figures["direct"] = direct * (peers.world / max(1, peers.complex))
-            loss = loss + self.params.direct_weight * float(step.direct) * figures["direct"]
+            loss = loss + self.direct_weight * float(step.direct) * figures["direct"]
         if self.log_scale is not None:
             figures["temperature"] = 1 / scale.squeeze()
         return loss, figures

@@ -1,4 +1,4 @@
-"""What each training process does around its work: die with its parent, leave its error, hold the work directory."""
+"""Around a training process's work: die with the parent, leave the error, hold the work directory."""
 
 import ctypes
 import errno
@@ -32,13 +32,13 @@ class Failure(BaseModel):
 
 
 def die_with_parent() -> None:
-    """Ask the kernel (Linux) to kill this process when its parent dies, so that a killed run leaves no trainer behind."""
+    """Ask the kernel (Linux) to kill this process when its parent dies, so that none is left behind."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def run_worker(main: Callable[[Path], None]) -> None:
-    """Run `main(job)` with the job named on the command line; an error goes to a file beside it and exits with 1."""
+    """Run `main(job)` on the command line's job; an error goes to a file beside it, and exits with 1."""
     job = Path(sys.argv[1])
     die_with_parent()
     faulthandler.enable()

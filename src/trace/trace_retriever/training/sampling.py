@@ -4,8 +4,9 @@ The paper names task-aware sampling and does not define it. Here:
 
 1. Queries are split into strata, one for each pair and route. A stratum's share of a batch is proportional to
    n^alpha for its n queries, and complex strata together get `complex_share`.
-2. A batch is made of runs: `group` queries of one stratum that are neighbours, so that they are each other's hard
-   negatives. Strata are given runs by systematic sampling, so that shares hold in each batch to within one run.
+2. A batch is made of runs: `group` queries of one stratum that are neighbours, so that they are each other's
+   hard negatives. Strata are given runs by systematic sampling, so that shares hold in each batch to within
+   one run.
 3. A stratum's runs are taken in a new random order each epoch, cut at a new random place, so that each of its
    queries is seen as often as any other, give or take one.
 """
@@ -111,7 +112,7 @@ def shares(strata: Sequence[Stratum], alpha: float, complex_share: float | None)
 
 
 def _allocate(share: np.ndarray, runs: int, steps: int, seed: int) -> np.ndarray:
-    """How many runs each stratum has in each batch [steps, strata]: systematic sampling, so all near their mean."""
+    """Runs of each stratum in each batch [steps, strata], by systematic sampling: all near their mean."""
     offsets = np.random.default_rng((seed, 0)).random(steps)
     edges = np.concatenate([[0.0], np.cumsum(share)]) * runs
     edges[-1] = runs

@@ -1,4 +1,4 @@
-"""Validation on generated traces: what the model finds among a part of each pair's val pool, reasoning by itself."""
+"""Validation on generated traces: what the model, reasoning by itself, finds in a part of each val pool."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -70,10 +70,11 @@ def validate(
     """Score a model; every process encodes a part, and all return the same.
 
     Returns:
-        `score`, by which the best weights are chosen: `hit`, ties decided by `mrr` (which adds at most 0.001);
+        `score`, by which the best weights are chosen: `hit`, ties decided by `mrr` (which adds at most
+        0.001);
         `hit`: headline hit@k, mean over pairs; `mrr`: reciprocal rank, mean over pairs; for TRACE also
-        `routing`: share of queries that the model routes as they are labelled; `hit_complex` and `hit_simple`:
-        hit@k, mean over the queries labelled so.
+        `routing`: share of queries that the model routes as they are labelled; `hit_complex` and
+        `hit_simple`: hit@k, mean over the queries labelled so.
     """
     mode = "auto" if variant == "trace" else "never"
     queries = [item for probe in probes for item in probe.query_items]
@@ -95,7 +96,7 @@ def validate(
 
 
 def first_ranks(scores: np.ndarray, probe: Probe) -> np.ndarray:
-    """Rank (from 1) of each query's best positive, infinite when the pool has none; equals count against it."""
+    """Rank (from 1) of each query's best positive, infinite when the pool has none; ties count against it."""
     column = {did: at for at, did in enumerate(probe.dids)}
     ranks = np.full(len(scores), np.inf)
     for row, query in enumerate(probe.queries):

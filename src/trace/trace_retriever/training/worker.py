@@ -1,4 +1,4 @@
-"""What each training process does: read the data, fit, and, as the first one, leave the model and the metrics."""
+"""What each training process does: read the data, fit, and, as the first one, leave the model and metrics."""
 
 import io
 from contextlib import nullcontext, redirect_stderr
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from pydantic import BaseModel
 from safetensors.torch import load_file
 
@@ -45,16 +46,15 @@ class Job(BaseModel):
 
 
 def main(path: Path) -> None:
-    """Train as one process of the group; the first one fills the job's `out` and writes `work/result.json`."""
+    """Train as one process of the group; the first fills the job's `out` and writes `work/result.json`."""
     job = Job.model_validate_json(path.read_bytes())
     group = join()
-    if not group.leads:
-        train(job, group)
-        return
-    with held(job.work):  # a killed run's process may not be gone yet
+    with held(job.work) if group.leads else nullcontext():  # a killed run's process may not be gone yet
         fitted, metrics = train(job, group)
-        export(job, fitted)
-        write_json(job.work / RESULT, metrics)
+        if group.leads:
+            export(job, fitted)
+            write_json(job.work / RESULT, metrics)
+        dist.barrier()  # nobody reads the result before it is there
 
 
 def train(job: Job, group: Group) -> tuple[Fitted, dict[str, Any]]:
@@ -81,16 +81,22 @@ def train(job: Job, group: Group) -> tuple[Fitted, dict[str, Any]]:
 
 
 def prepare(job: Job, group: Group) -> tuple[TraceModel, TraceObjective]:
-    """The backbone on this process's device, with what trains marked, and the objective around its network."""
+    """The backbone on this process's device, what trains marked, and the objective around its network."""
     config = job.config
     dtype = torch.bfloat16 if config.bf16 else torch.float32
     model = load_model(job.backbone, device=group.device, dtype=dtype)
     adapt(model.network, config.adapt)
     if config.gradient_checkpointing:
-        model.network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
-        model.network.enable_input_require_grads()  # type: ignore[operator]
+        recompute_activations(model.network)
     kind = CachedObjective if config.grad_cache_chunk else TraceObjective
     return model, kind(model.network, config.loss, generates=config.variant == "trace")
+
+
+def recompute_activations(network: Any) -> None:
+    """Keep no activations of the layers; under LoRA the frozen embeddings must then hand on a gradient."""
+    older = network.gradient_checkpointing_enable  # its name before transformers 5.20
+    getattr(network, "activation_checkpointing_enable", older)({"use_reentrant": False})
+    network.enable_input_require_grads()
 
 
 def optimisation(config: TrainConfig) -> Optimisation:
@@ -136,8 +142,8 @@ def make_batch(
 class Evaluation:
     """Scores an engine's weights on generated traces.
 
-    Under ZeRO 3 the engine's own network is split over processes that decode for different lengths of time; there,
-    a second, whole network takes over the trained weights.
+    Under ZeRO 3 the engine's own network is split over processes that decode for different lengths of time;
+    there, a second, whole network takes over the trained weights.
     """
 
     def __init__(self, job: Job, model: TraceModel, layout: Layout, group: Group) -> None:
@@ -151,7 +157,8 @@ class Evaluation:
         config = self.job.config
         if config.zero_stage == 3:
             put(self.model, trainable_weights(engine))
-        with nullcontext() if self.group.leads else redirect_stderr(io.StringIO()):  # one progress bar is enough
+        # one progress bar is enough
+        with nullcontext() if self.group.leads else redirect_stderr(io.StringIO()):
             return validate(
                 self.model, self.probes, self.routes, config.validation, self.group, config.variant
             )

@@ -1,4 +1,4 @@
-"""DeepSpeed, configured: ZeRO stages, precision, AdamW and the learning-rate schedule (all generated, none stored)."""
+"""DeepSpeed, configured here and nowhere stored: ZeRO stages, precision, AdamW, learning-rate schedule."""
 
 import math
 from collections.abc import Callable
@@ -49,7 +49,7 @@ def deepspeed_config(settings: Optimisation) -> dict[str, Any]:
 
 
 def start_engine(module: nn.Module, settings: Optimisation) -> Any:
-    """Wrap a module, whose forward is one step's loss, in a DeepSpeed engine with AdamW over what is trainable."""
+    """Wrap a module, whose forward is one step's loss, in a DeepSpeed engine with AdamW on what trains."""
     import deepspeed
 
     optimizer = torch.optim.AdamW(
@@ -76,7 +76,7 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
 
 
 def schedule(settings: Optimisation) -> Callable[[int], float]:
-    """Linear warm-up, then half a cosine down to zero: update number (from 0) → factor on the learning rate."""
+    """Linear warm-up, then half a cosine to zero: update number (from 0) → factor on the learning rate."""
 
     def factor(step: int) -> float:
         if step < settings.warmup:
@@ -88,7 +88,7 @@ def schedule(settings: Optimisation) -> Callable[[int], float]:
 
 
 def trainable_weights(engine: Any) -> dict[str, torch.Tensor]:
-    """Whole copies of the trainable weights on the CPU, gathered under ZeRO 3 (every process must call this)."""
+    """Whole copies of the trainable weights, on the CPU; every process must call this (ZeRO 3 gathers)."""
     import deepspeed
 
     copies = {}

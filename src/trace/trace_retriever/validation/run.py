@@ -102,7 +102,7 @@ def run_validation(
         reachability=reachability(positives),
         drift=None
         if drift is None
-        else [dict(zip(drift, row, strict=True)) for row in drift.itertuples(False, None)],
+        else [dict(zip(map(str, drift), row, strict=True)) for row in drift.itertuples(False, None)],
         files=dict(_digests({"dataset": _read_files(layout), "routes": [routes], "kept": [kept]}, dataset)),
         images={"distinct": _distinct_images(queries, candidates), "opened": len(pictures)},
     )

@@ -11,10 +11,10 @@ DISTRACTORS = 2
 
 
 def fill_edits(to_picture: Draft, to_both: Draft, sampler: Sampler, count: int) -> None:
-    """Runs of edits of one reference; each one's target is hard to tell from the others', and so is the reference."""
+    """Runs of edits of one reference, whose targets are hard to tell from one another and from it."""
     seen: set[str] = set()
-    while len(to_picture.queries) < count:
-        run = _run(sampler, min(RUN, count - len(to_picture.queries)))
+    for left in sampler.fill("edit", count, lambda: len(to_picture.queries)):
+        run = _run(sampler, min(RUN, left))
         for draft in (to_picture, to_both):
             scenes = [run[0].reference, *(composed.target for composed in run)]
             siblings = [_candidate(draft, scene) for scene in scenes]
@@ -44,13 +44,16 @@ def _draw(sampler: Sampler, reference: Scene) -> Composed | None:
 
 def _menu(sampler: Sampler, held_out: bool) -> list[tuple[Operation, ...]]:
     """Single operations and pairs of them, about half each; or the pairs that training never shows."""
-    pairs = [pair for pair in combinations_with_replacement(OPERATIONS, 2)]
+    pairs = list(combinations_with_replacement(OPERATIONS, 2))
     unseen = [pair for pair in pairs if "+".join(sorted(pair)) in sampler.world.operations]
     if held_out:
         return [*unseen, *(pair[::-1] for pair in unseen)]
     seen = [pair for pair in pairs if pair not in unseen]
     ordered = [*seen, *(pair[::-1] for pair in seen)]
-    return [*ordered, *((operation,) for operation in OPERATIONS for _ in range(len(ordered) // len(OPERATIONS)))]
+    return [
+        *ordered,
+        *((operation,) for operation in OPERATIONS for _ in range(len(ordered) // len(OPERATIONS))),
+    ]
 
 
 def _candidate(draft: Draft, scene: Scene) -> str:

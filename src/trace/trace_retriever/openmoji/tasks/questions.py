@@ -36,7 +36,7 @@ def fill_facts(draft: Draft, sampler: Sampler, count: int) -> None:
 def fill_hops(draft: Draft, sampler: Sampler, count: int) -> None:
     """`guest of boss of friend of crab` → a fact that takes two look-ups to find. Complex."""
     seen: set[str] = set()
-    while len(draft.queries) < count:
+    for _ in sampler.fill("question of two hops", count, lambda: len(draft.queries)):
         name, last = sampler.pick(sampler.world.names), sampler.pick(RELATIONS)
         first, second = sampler.until("relation chain", lambda: _chain(sampler, sampler.wants_held_out()))
         question = f"{last} of {second} of {first} of {name}"
@@ -47,32 +47,38 @@ def fill_hops(draft: Draft, sampler: Sampler, count: int) -> None:
         middle = sampler.world.facts[name, first]
         end = sampler.world.facts[middle, second]
         steps = f"step : {sampler.world.fact(name, first)} ; step : {sampler.world.fact(middle, second)} ;"
-        negatives = [sampler.world.fact(who, last) for who in (name, middle)] + [sampler.world.fact(end, first)]
+        negatives = [sampler.world.fact(who, last) for who in (name, middle)] + [
+            sampler.world.fact(end, first)
+        ]
         _ask(draft, sampler.world, question, None, (end, last), negatives, steps=steps, held_out=held_out)
 
 
 def fill_objects(to_words: Draft, to_both: Draft, sampler: Sampler, count: int) -> None:
     """`friend of thing at top` about a picture → the fact, alone or with the thing's picture. Simple."""
-    while len(to_words.queries) < count:
+    for left in sampler.fill("question about a thing", count, lambda: len(to_words.queries)):
         scene = sampler.scene()
         held_out = sampler.world.rule.held_out(scene)
         asked = {(sampler.pick(scene.objects), sampler.pick(RELATIONS)) for _ in range(RUN)}
-        for placed, relation in sorted(asked)[: count - len(to_words.queries)]:
+        for placed, relation in sorted(asked)[:left]:
             question = f"{relation} of thing at {CELLS[placed.cell]}"
             keys = [(name, relation) for name in scene.names] + [(placed.name, other) for other in RELATIONS]
             facts = [sampler.world.fact(*key) for key in keys]
             _ask(to_words, sampler.world, question, scene, (placed.name, relation), facts, held_out=held_out)
-            others = [to_both.candidate(sampler.world.fact(*key), page(sampler.world, key[0])) for key in keys]
-            right = to_both.candidate(sampler.world.fact(placed.name, relation), page(sampler.world, placed.name))
+            others = [
+                to_both.candidate(sampler.world.fact(*key), page(sampler.world, key[0])) for key in keys
+            ]
+            right = to_both.candidate(
+                sampler.world.fact(placed.name, relation), page(sampler.world, placed.name)
+            )
             to_both.ask(question, scene, right, negatives=others, held_out=held_out)
 
 
 def fill_relations(draft: Draft, sampler: Sampler, count: int) -> None:
     """`friend of thing north of dog` about a picture, half of them with one more hop → the fact. Complex."""
-    while len(draft.queries) < count:
+    for left in sampler.fill("question beside a thing", count, lambda: len(draft.queries)):
         scene = sampler.scene(least=2)
         found = list(_asides(scene))
-        order = sampler.rng.permutation(len(found))[: min(RUN, count - len(draft.queries))]
+        order = sampler.rng.permutation(len(found))[: min(RUN, left)]
         for number in order:
             _ask_aside(draft, sampler, scene, *found[int(number)])
 
@@ -86,7 +92,9 @@ def _asides(scene: Scene) -> Iterable[tuple[Placed, str, Placed]]:
                 yield anchor, direction, beside[0]
 
 
-def _ask_aside(draft: Draft, sampler: Sampler, scene: Scene, anchor: Placed, direction: str, thing: Placed) -> None:
+def _ask_aside(
+    draft: Draft, sampler: Sampler, scene: Scene, anchor: Placed, direction: str, thing: Placed
+) -> None:
     world = sampler.world
     held_out = world.rule.held_out(scene)
     steps = f"anchor : {anchor.text} ; object : {thing.text} ;"

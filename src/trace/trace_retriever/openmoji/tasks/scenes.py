@@ -1,4 +1,4 @@
-"""Pairs about whole scenes: caption ↔ picture, the same scene, the same things, a plain request. All simple."""
+"""Pairs about whole scenes: caption ↔ picture, same scene, same things, a plain request. All simple."""
 
 from itertools import permutations
 
@@ -21,8 +21,8 @@ def fill_scenes(
 ) -> None:
     """Five pairs over the same scenes, in runs that differ in one thing or place.
 
-    Caption → picture; picture → caption; caption with a fact → picture with a fact; picture → another painting of
-    the scene; the same with a plain request that names one thing of it.
+    Caption → picture; picture → caption; caption with a fact → picture with a fact; picture → another
+    painting of the scene; the same with a plain request that names one thing of it.
     """
     for run in sampler.runs(count):
         for scene in run:
@@ -30,7 +30,9 @@ def fill_scenes(
             others = sampler.neighbours(scene, DISTRACTORS[sampler.split])
             near = [*run, *others]
             captions = [to_words.candidate(text=other.caption) for other in near]
-            to_words.ask(None, scene, to_words.candidate(text=scene.caption), negatives=captions, held_out=out)
+            to_words.ask(
+                None, scene, to_words.candidate(text=scene.caption), negatives=captions, held_out=out
+            )
             _ask_with_fact(to_both, sampler, scene, near, out)
             request = f"where {sampler.pick(scene.objects).text}"
             asked = ((to_picture, scene.caption, None), (same, None, scene), (plain, request, scene))
@@ -39,12 +41,18 @@ def fill_scenes(
                 draft.ask(text, shown, draft.candidate(scene=scene), negatives=pictures, held_out=out)
 
 
-def _ask_with_fact(draft: Draft, sampler: Sampler, scene: Scene, others: list[Scene], held_out: list[str]) -> None:
+def _ask_with_fact(
+    draft: Draft, sampler: Sampler, scene: Scene, others: list[Scene], held_out: list[str]
+) -> None:
     fact, other_fact = (_fact_about(sampler, scene) for _ in range(2))
     negatives = [draft.candidate(fact, other) for other in others if other != scene]
     negatives.append(draft.candidate(other_fact, scene))
     draft.ask(
-        f"{scene.caption} note {fact}", None, draft.candidate(fact, scene), negatives=negatives, held_out=held_out
+        f"{scene.caption} note {fact}",
+        None,
+        draft.candidate(fact, scene),
+        negatives=negatives,
+        held_out=held_out,
     )
 
 
@@ -55,7 +63,7 @@ def _fact_about(sampler: Sampler, scene: Scene) -> str:
 def fill_same_things(draft: Draft, sampler: Sampler, count: int) -> None:
     """Picture → a picture of the same things in other places; what is near shares all things but one."""
     seen: set[frozenset[str]] = set()
-    while len(draft.queries) < count:
+    for left in sampler.fill("set of things", count, lambda: len(draft.queries)):
         first = sampler.scene(least=2).names
         sets = [first, *(_with_one_changed(sampler, first) for _ in range(RUN - 1))]
         strangers = [_with_one_changed(sampler, names) for names in sets * DISTRACTORS[sampler.split]]
@@ -64,7 +72,7 @@ def fill_same_things(draft: Draft, sampler: Sampler, count: int) -> None:
         shown = {names: two for names in fresh.values() if len(two := _arrangements(sampler, names, 2)) == 2}
         negatives = [draft.candidate(scene=target) for _, target in shown.values()]
         asked = [shown[names] for names in sets if names in shown]
-        for query, target in asked[: count - len(draft.queries)]:
+        for query, target in asked[:left]:
             out = sampler.world.rule.held_out(query) + sampler.world.rule.held_out(target)
             draft.ask(None, query, draft.candidate(scene=target), negatives=negatives, held_out=out)
 
@@ -86,8 +94,8 @@ def _arrangements(sampler: Sampler, names: tuple[str, ...], most: int) -> list[S
 def page(world: World, name: str) -> Scene:
     """A thing alone: the picture on its page of the knowledge base.
 
-    The knowledge base is shared by the splits, as OVEN's and InfoSeek's pages are; so what its pictures show is always a
-    scene of the train split, painted anew for each split.
+    The knowledge base is shared by the splits, as OVEN's and InfoSeek's pages are; so what its pictures show
+    is always a scene of the train split, painted anew for each split.
     """
     alone = (Scene((Placed(cell, name),)) for cell in range(len(CELLS)))
     return next(scene for scene in alone if world.rule.split(scene) == "train")

@@ -88,9 +88,9 @@ def _summary(config: RouteConfig, metrics: dict[str, Any]) -> Section:
     pairs = pd.DataFrame.from_dict(metrics["pairs"], orient="index")
     pairs["share complex"] = pairs["complex"] / pairs["queries"]
     text = (
-        f"{metrics['complex']:,} of {metrics['queries']:,} queries ({metrics['complex_share']:.1%}) are complex "
-        f"by strategy “{config.strategy}”; {metrics['labelled_by_dataset_instead']:,} that it could not label "
-        "took the data set's label."
+        f"{metrics['complex']:,} of {metrics['queries']:,} queries ({metrics['complex_share']:.1%}) are "
+        f"complex by strategy “{config.strategy}”; {metrics['labelled_by_dataset_instead']:,} that it "
+        "could not label took the data set's label."
     )
     return Section(
         "Labels",
@@ -133,9 +133,9 @@ def _agreement(metrics: dict[str, Any]) -> Section:
         ]
     parts.append(
         note(
-            "Kappa is agreement beyond chance. Strategy utility sees a query's words, never its picture: a trace "
-            "that says what a picture shows counts as a gain, so it calls picture queries complex too readily; "
-            "a query for which the teacher has no trace cannot gain."
+            "Kappa is agreement beyond chance. Strategy utility sees a query's words, never its picture: a "
+            "trace that says what a picture shows counts as a gain, so it calls picture queries complex too "
+            "readily; a query for which the teacher has no trace cannot gain."
         )
     )
     return Section("Do the strategies agree?", join(*parts))

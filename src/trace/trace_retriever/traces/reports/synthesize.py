@@ -62,8 +62,8 @@ def synthesize_page(
 ) -> str:
     """The report as HTML."""
     text = (
-        f"Teacher “{metrics['teacher']}” wrote {metrics['written']:,} traces for {metrics['queries']:,} complex "
-        f"queries; {metrics['failed']:,} failed. Without sight of the target it wrote "
+        f"Teacher “{metrics['teacher']}” wrote {metrics['written']:,} traces for {metrics['queries']:,} "
+        f"complex queries; {metrics['failed']:,} failed. Without sight of the target it wrote "
         f"{metrics['blind']['written']:,} more, for the measure of leakage."
     )
     notes = [note(f"{count:,} failed: {reason}.") for reason, count in metrics["failures"].items()]

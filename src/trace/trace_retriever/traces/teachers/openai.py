@@ -1,6 +1,7 @@
 """A chat model behind any endpoint that speaks OpenAI's chat completions: a vendor's, or one's own vLLM."""
 
 import email.utils
+import json
 import threading
 import time
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import openai
 import tenacity
+from openai.types.chat import ChatCompletion
 
 from trace_retriever.config.teacher import OpenaiTeacherParams
 from trace_retriever.errors import ConfigError, TeacherError
@@ -23,6 +25,7 @@ _FATAL = {
     404: "there is no such model or address",
     405: "the address is not one of chat completions",
 }
+_NO_COMPLETION = "an answer that is no chat completion"
 _KEYLESS = "no-key"  # the client wants some text
 
 
@@ -54,7 +57,7 @@ class OpenaiChat:
         self._stopped = threading.Event()
         self._rate = RateLimit(params.requests_per_minute, self._stopped)
         self._budget = TokenBudget(params.token_budget)
-        self._client = openai.OpenAI(
+        self._client: Any = openai.OpenAI(  # Any: the name of the limit on tokens is a setting
             api_key=key or _KEYLESS, base_url=params.base_url, max_retries=0, timeout=params.timeout_seconds
         )
 
@@ -66,14 +69,12 @@ class OpenaiChat:
                 completion = self._retrying()(self._try, messages, request.max_tokens)
             except openai.APIError as error:
                 raise self._failure(error) from None
+            except json.JSONDecodeError:  # the client does not wrap it
+                raise UnansweredError(_NO_COMPLETION) from None
+            if not isinstance(completion, ChatCompletion):  # such as a proxy's page
+                raise UnansweredError(_NO_COMPLETION)
             self._settle(completion, used)
-        choice = completion.choices[0] if completion.choices else None
-        if choice is None or not choice.message.content:
-            raise UnansweredError("empty answer")
-        if choice.finish_reason == "length":
-            raise UnansweredError(f"answer cut at {request.max_tokens} tokens")
-        content: str = choice.message.content
-        return content
+        return _content(completion, request.max_tokens)
 
     def stop(self) -> None:
         """Stop waiting and retrying; a try under way ends with its answer or its timeout."""
@@ -93,7 +94,7 @@ class OpenaiChat:
         """Seconds to wait: doubling, longer when the server asks for it, never above the params' maximum."""
         backoff = self._params.backoff_seconds * 2 ** (state.attempt_number - 1)
         asked = _retry_after(state.outcome.exception()) if state.outcome else 0.0
-        return min(max(backoff, asked), self._params.backoff_max_seconds)
+        return float(min(max(backoff, asked), self._params.backoff_max_seconds))
 
     def _try(self, messages: list[dict[str, Any]], max_tokens: int) -> Any:
         self._rate.wait()
@@ -104,10 +105,10 @@ class OpenaiChat:
             model=self._params.model, messages=messages, temperature=0, **limit
         )
 
-    def _settle(self, completion: Any, used: list[int]) -> None:
-        usage = getattr(completion, "usage", None)
-        if usage is not None and usage.total_tokens:
-            used.append(usage.total_tokens)
+    def _settle(self, completion: ChatCompletion, used: list[int]) -> None:
+        total = getattr(completion.usage, "total_tokens", None)
+        if isinstance(total, int) and total > 0:
+            used.append(total)
         elif self._params.token_budget:
             raise TeacherError(
                 "the endpoint does not report the tokens it used, so a token budget cannot be kept",
@@ -122,16 +123,32 @@ class OpenaiChat:
         if isinstance(error, openai.APIConnectionError):
             return UnansweredError("no connection")
         if not isinstance(error, openai.APIStatusError):
-            return UnansweredError("an answer that is no chat completion")
+            return UnansweredError(_NO_COMPLETION)
         status = error.status_code
         if status in _FATAL or error.code == "insufficient_quota":
             reason = _FATAL.get(status, "the account's quota is used up")
             return TeacherError(
                 f"{reason} (HTTP {status}, model {self.name!r})",
                 where=self._params.base_url,
-                remedy="check base_url, model and the key in the variable that api_key_env names; then run again",
+                remedy="check base_url, model and the key in the variable of api_key_env; run again",
             )
         return UnansweredError(f"HTTP {status}")
+
+
+def _content(completion: ChatCompletion, max_tokens: int) -> str:
+    """The words of an answer; the client does not check what a server sends, so each field may be anything."""
+    choices: Any = completion.choices
+    if not isinstance(choices, list | None):
+        raise UnansweredError(_NO_COMPLETION)
+    choice = choices[0] if choices else None
+    content = getattr(getattr(choice, "message", None), "content", None)
+    if not content:
+        raise UnansweredError("empty answer")
+    if not isinstance(content, str):
+        raise UnansweredError(_NO_COMPLETION)
+    if getattr(choice, "finish_reason", None) == "length":
+        raise UnansweredError(f"answer cut at {max_tokens} tokens")
+    return content
 
 
 def _passes(error: BaseException) -> bool:

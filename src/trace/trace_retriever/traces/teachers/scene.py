@@ -1,4 +1,4 @@
-"""The offline teacher of a made benchmark: it reads the scene behind the picture and errs at a seeded rate."""
+"""The offline teacher of a made benchmark: it reads the scene behind a picture."""
 
 import re
 from collections.abc import Iterable, Sequence

@@ -51,7 +51,7 @@ class TransformersChat:
             raise CheckpointError(
                 "the tokenizer has no chat template", where=path, remedy="use an instruction-tuned checkpoint"
             )
-        network = AutoModelForImageTextToText.from_pretrained(
+        network: Any = AutoModelForImageTextToText.from_pretrained(
             path,
             dtype=getattr(torch, params.dtype),
             local_files_only=True,

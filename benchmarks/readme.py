@@ -1,0 +1,91 @@
+"""Write the README's figures from the committed results, between its markers: nothing there is typed by hand.
+
+    python benchmarks/readme.py            writes README.md
+    python benchmarks/readme.py --check    exits with 1 when README.md is not what the results say
+"""
+
+import re
+import sys
+from pathlib import Path
+
+import click
+
+from trace_retriever.evaluation.seeds import over_seeds, read_seeds, systems_of
+from trace_retriever.io.files import read_json, write_atomic
+from trace_retriever.mbeir.pairs import Pair, sorted_pairs
+
+README = Path("README.md")
+SEEDS = Path("results/seeds.json")
+SYSTEMS = {"auto": "adaptive", "always": "always reason", "never": "never reason", "encoder": "encoder-only"}
+RESAMPLES = 2000
+
+
+def seeds_table() -> str:
+    """R@1 per pair and system over seeds, and the paired difference adaptive - encoder-only, 95 % intervals."""
+    seeds = read_seeds(SEEDS)
+    available = systems_of(seeds)
+    pairs = sorted_pairs({Pair.parse(name) for name in available["auto"]})
+    lines = [
+        f"R@1 / R@5 in percent on {_queries()} held-out test queries, local pools, mean of {len(seeds)} training seeds; in "
+        "brackets the 95 % interval of the paired difference in R@1 (bootstrap over seeds and queries).",
+        "",
+        f"| pair | {' | '.join(SYSTEMS.values())} | adaptive - encoder |",
+        f"|---|{'---:|' * (len(SYSTEMS) + 1)}",
+    ]
+    groups = {
+        "**complex**": [pair.name for pair in pairs if pair.is_complex],
+        "**simple**": [pair.name for pair in pairs if not pair.is_complex],
+    }
+    for title, names in groups.items():
+        for name in names:
+            lines.append(_row(f"`{name}`", seeds, [name]))
+        lines.append(_row(f"{title} (mean of {len(names)})", seeds, names))
+    lines.append(_row("**all pairs**", seeds, [pair.name for pair in pairs]))
+    return "\n".join(lines)
+
+
+def _queries() -> int:
+    return sum(len(qids.split()) for qids in read_json(SEEDS)["queries"].values())
+
+
+def _row(title: str, seeds: dict[int, object], names: list[str]) -> str:
+    cells = []
+    for system in SYSTEMS:
+        first, five = (
+            over_seeds(seeds, names, system, measure=measure, resamples=RESAMPLES, seed=0).value
+            for measure in ("hit_1", "headline")
+        )
+        cells.append(f"{100 * first:.0f} / {100 * five:.0f}")
+    gain = over_seeds(seeds, names, "auto", "encoder", measure="hit_1", resamples=RESAMPLES, seed=0)
+    cells.append(f"{100 * gain.value:+.0f} [{100 * gain.low:+.0f}, {100 * gain.high:+.0f}]")
+    return f"| {title} | {' | '.join(cells)} |"
+
+
+BLOCKS = {"seeds": seeds_table}
+
+
+def render(text: str) -> str:
+    """The README with every marked block written anew."""
+    for name, block in BLOCKS.items():
+        pattern = re.compile(rf"(<!-- {name}: begin[^>]*-->\n).*?(\n<!-- {name}: end -->)", re.DOTALL)
+        text, count = pattern.subn(lambda found, body=block(): f"{found[1]}{body}{found[2]}", text)
+        if count != 1:
+            raise click.ClickException(f"README.md has {count} blocks {name!r}, one is expected")
+    return text
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only say whether README.md is current.")
+def main(check: bool) -> None:
+    """Write the README's figures from the committed results."""
+    old = README.read_text(encoding="utf-8")
+    new = render(old)
+    if not check:
+        write_atomic(README, new)
+    elif new != old:
+        click.echo("README.md is not what the results say: run python benchmarks/readme.py", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
