@@ -2,11 +2,12 @@
 
     python scripts/measure.py [--json FILE] COMMAND [ARGUMENT]...
 
-Memory is the sum over the process and its descendants at one moment, sampled twice a second: shared pages are counted
-once where the kernel tells (Linux), else in each process. Exits with the command's own status.
+Memory is the sum over the process and its descendants at one moment, sampled each second: shared pages are
+counted once where the kernel tells (Linux), else in each process. Exits with the command's own status.
 """
 
 import json
+import resource
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-EVERY_SECONDS = 0.5
+EVERY_SECONDS = 1.0
 
 
 def tree_bytes(root: psutil.Process) -> int:
@@ -34,6 +35,11 @@ def watch(root: psutil.Process, ended: threading.Event, peak: list[int]) -> None
     while not ended.wait(EVERY_SECONDS):
         with suppress(psutil.Error):
             peak[0] = max(peak[0], tree_bytes(root))
+
+
+def spoken(seconds: float) -> str:
+    """Seconds as people read them."""
+    return f"{int(seconds) // 60} min {int(seconds) % 60} s"
 
 
 def main(arguments: list[str]) -> int:
@@ -54,9 +60,18 @@ def main(arguments: list[str]) -> int:
     ended.set()
     watcher.join()
     seconds = time.monotonic() - started
-    print(f"\nwall time {int(seconds) // 60} min {int(seconds) % 60} s, peak memory {peak[0] / 2**30:.2f} GiB")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    processor = used.ru_utime + used.ru_stime
+    memory = f"{peak[0] / 2**30:.2f} GiB"
+    print(f"\nwall time {spoken(seconds)}, processor time {spoken(processor)}, peak memory {memory}")
     if target and status == 0:
-        cost = {"command": command, "seconds": round(seconds), "peak_bytes": peak[0], "cores": psutil.cpu_count()}
+        cost = {
+            "command": command,
+            "seconds": round(seconds),
+            "processor_seconds": round(processor),
+            "peak_bytes": peak[0],
+            "cores": psutil.cpu_count(),
+        }
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(json.dumps(cost, indent=2) + "\n", encoding="utf-8")
     return status

@@ -52,3 +52,6 @@ def test_the_card_has_figures_attribution_verdict_and_limits(chain: Path) -> Non
     table = [line for line in card.splitlines() if line.startswith("|")]
     assert len(table) == 2 + len(RATES) + 1
     assert len({line.count("|") for line in table}) == 1
+    assert table[-1] == "| **average** | | **0.800** | | | 0.600 |"
+    assert card.endswith("\n")
+    assert not any(line != line.rstrip() for line in card.splitlines())

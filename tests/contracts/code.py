@@ -24,7 +24,7 @@ def modules() -> dict[str, Path]:
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """Modules of the package that a module names: in imports anywhere, and in strings (workers are started by name)."""
+    """The package's modules that one names: in imports anywhere, and in strings (workers start by name)."""
     path, found = modules()[module], set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         named: list[str] = []

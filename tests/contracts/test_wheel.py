@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import venv
 import zipfile
 from pathlib import Path
@@ -24,15 +25,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of programs of a fresh environment that holds the wheel, and sees this one's other packages."""
+    """The programs of a fresh environment that holds the wheel, and sees this one's other packages."""
     home = tmp_path_factory.mktemp("elsewhere")
-    venv.create(home / "env", with_pip=False)
+    venv.create(home / "env", with_pip=True)
     packages = next((home / "env").glob("lib/python*/site-packages"))
-    # This environment's packages come after the wheel's own; .pth lines would also run the editable install's.
-    site = next(Path(path) for path in sys.path if path.endswith("site-packages"))
     programs = home / "env" / "bin"
-    pip = [sys.executable, "-m", "pip", "--python", str(programs / "python"), "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, "--no-index", "--disable-pip-version-check", str(wheel)], check=True, timeout=120)
+    options = ("--quiet", "--no-deps", "--no-index", "--disable-pip-version-check")
+    subprocess.run([programs / "pip", "install", *options, str(wheel)], check=True, timeout=120)
+    # The dependencies come from this environment; the .pth files in it (the editable install) are not read.
+    site = next(Path(path) for path in sys.path if path.endswith("site-packages"))
     (packages / "others.pth").write_text(f"{site}\n")
     return programs
 
@@ -69,7 +70,5 @@ def test_the_command_works_from_another_directory(installed: Path, tmp_path: Pat
 
 
 def test_the_name_trace_is_still_the_standard_library_s(installed: Path, tmp_path: Path) -> None:
-    import sysconfig
-
     where = run(installed / "python", "-c", "import trace; print(trace.__file__)", cwd=tmp_path)
     assert Path(where) == Path(sysconfig.get_path("stdlib")) / "trace.py"

@@ -96,7 +96,7 @@ def test_a_teacher_verifies(base: Path, monkeypatch: pytest.MonkeyPatch) -> None
             "filter.fine.teacher.max_failed_share=0.5",
             f"filter.fine.teacher.openai.base_url={seen.url}",
             "filter.fine.teacher.openai.model=m",
-            "filter.fine.teacher.openai.api_key_env=",
+            "filter.fine.teacher.openai.api_key_env=''",
             "filter.fine.teacher.openai.concurrency=1",
             out="taught",
         )

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.mbeir.checkout_files import FILLERS, PAIRS, QUERIES, write_checkout
 
 from trace_retriever.config import load_section
@@ -57,3 +58,18 @@ def test_missing_files_leave_the_old_output(tmp_path: Path) -> None:
 def test_a_second_run_gives_the_same_metrics(tmp_path: Path) -> None:
     checkout = write_checkout(tmp_path / "checkout")
     assert prepare(checkout, tmp_path) == prepare(checkout, tmp_path)
+
+
+def test_a_made_data_set_comes_with_a_picture_sheet(tmp_path: Path) -> None:
+    sizes = ["pictures=16", "train_simple=4", "train_hops=4", "train_relations=4", "train_edits=4"]
+    sizes += ["val=4", "test=6", "picture_pixels=24"]
+    config = load_section("prepare", None, [f"prepare.openmoji.{size}" for size in sizes])
+    metrics = run_step(
+        "prepare", config, out=tmp_path / "out", report=tmp_path / "report", work_root=tmp_path / "work"
+    )
+    assert metrics["source"] == "openmoji"
+    assert metrics["pair_count"] == 13
+    assert metrics["test_queries"] == 13 * 6
+    assert metrics["openmoji"]["pictures"] == len(list((tmp_path / "out").rglob("*.jpg")))
+    with Image.open(tmp_path / "report/sheet.png") as sheet:
+        assert sheet.width > 900

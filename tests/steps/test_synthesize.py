@@ -135,15 +135,6 @@ def test_a_spent_budget_says_how_to_go_on(base: Path) -> None:
 
 def test_routes_of_another_data_set_are_refused(base: Path, tmp_path: Path) -> None:
     make_dataset(tmp_path / "mbeir", train=2, val=2)
+    (tmp_path / "routes").symlink_to(base / "routes")
     with pytest.raises(DataError, match="not in the data set"):
-        from trace_retriever.config import load_section
-        from trace_retriever.runner import run_step
-
-        run_step(
-            "synthesize",
-            load_section("synthesize", None),
-            inputs={"dataset": tmp_path / "mbeir", "routes": base / "routes"},
-            out=tmp_path / "out",
-            report=tmp_path / "report",
-            work_root=tmp_path / "work",
-        )
+        run(tmp_path, "synthesize")

@@ -30,6 +30,7 @@ QUICK = {
     "checkpoint_every": 4,
     "log_every": 2,
     "sampling": {"group": 2},
+    "loss": {"direct_weight": 0.0},
     "validation": {"every": 12, "queries": 3},
 }
 INPUTS = ("dataset", "routes", "kept", "validation", "backbone")

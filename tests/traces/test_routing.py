@@ -68,7 +68,7 @@ def test_a_damaged_table_is_refused(examples: list[Example], tmp_path: Path, dam
     if damage == "route":
         table.loc[0, "route"] = "hard"
     elif damage == "twice":
-        table.loc[0, "qid"] = table.loc[1, "qid"]
+        table["qid"] = table["qid"].iloc[1]
     if damage == "column":
         table.drop(columns="strategy").to_parquet(path)
     elif damage == "broken":

@@ -46,7 +46,7 @@ def test_a_good_trace_is_kept(case: Case) -> None:
         ("answer_length", {"answer": "crab"}),
         ("answer_length", {"answer": " ".join(f"crab{n}" for n in range(65))}),
         ("repeated_ngrams", {"reasoning": "the crab goes to top " * 3}),
-        ("other_language", {"reasoning": "краб идёт наверх а собака остаётся"}),
+        ("other_language", {"reasoning": "краб идёт наверх"}),
         ("other_language", {"answer": "crab top 上面的螃蟹和右边的狗在一起"}),
         ("refusal", {"reasoning": "I'm sorry, but I cannot see the crab."}),
         ("refusal", {"reasoning": "As an AI model, the crab is at the top."}),

@@ -53,7 +53,9 @@ def test_loss_is_ce_plus_info_nce_computed_row_by_row(
     model: TraceModel, corpus: Corpus, samples: list[Sample]
 ) -> None:
     """No padding, no chunks, no masks: one forward a row, and the formulas spelled out."""
-    objective = TraceObjective(model.network, LossParams(lambda_gen=0.5, lambda_ret=2.0), generates=True)
+    objective = TraceObjective(
+        model.network, LossParams(lambda_gen=0.5, lambda_ret=2.0, direct_weight=0.0), generates=True
+    )
     with torch.no_grad():
         loss, figures = objective(batch(model, corpus, samples))
         nll, queries = [], []
@@ -116,8 +118,8 @@ def test_hidden_candidates_do_not_count_and_get_no_gradient() -> None:
     assert candidates.grad[2:].abs().max() == 0 < candidates.grad[:2].abs().max()
 
 
-def test_an_encoder_has_no_ce(model: TraceModel, corpus: Corpus, samples: list[Sample]) -> None:
-    objective = TraceObjective(model.network, LossParams(), generates=False)
+def test_an_encoder_has_info_nce_alone(model: TraceModel, corpus: Corpus, samples: list[Sample]) -> None:
+    objective = TraceObjective(model.network, LossParams(direct_weight=0.5), generates=False)
     with torch.no_grad():
         loss, figures = objective(batch(model, corpus, samples))
     assert figures["ce"] == 0

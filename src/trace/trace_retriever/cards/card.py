@@ -24,6 +24,7 @@ def model_card(config: RegisterConfig, evaluation: Path, verdict: dict[str, Any]
         loader=PackageLoader("trace_retriever.cards"),
         autoescape=False,
         undefined=StrictUndefined,
+        keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -35,8 +36,15 @@ def model_card(config: RegisterConfig, evaluation: Path, verdict: dict[str, Any]
         others=others,
         rows=rows,
         average=verdict["headline"]["average"],
+        averages=[_mean([row["others"][place] for row in rows]) for place in range(len(others))],
         verdict=verdict,
     )
+
+
+def _mean(figures: list[float | None]) -> float | None:
+    """The plain mean; None when a pair is missing, since the mean of other pairs would not compare."""
+    known = [figure for figure in figures if figure is not None]
+    return sum(known) / len(known) if len(known) == len(figures) else None
 
 
 def _front_matter(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 ASKED, RIGHT, OTHER = "#31445c", "#1a7f37", "#c9ced6"  # frames: the query, what it has to find, anything else
 MOST_LETTERS = 130
 LETTERS_A_LINE = 27
-SIDE, GAP, TITLE, LABEL, WORDS = 1.6, 0.22, 0.34, 0.2, 0.62  # inches
+SIDE, GAP, TITLE, LABEL, WORDS = 1.6, 0.22, 0.27, 0.18, 0.56  # inches
 DPI = 110
 
 
@@ -66,7 +66,16 @@ def draw_sheet(rows: Sequence[Row], root: Path, path: Path) -> None:
     figure = Figure(figsize=(wide, high), facecolor="white")
     for number, row in enumerate(rows):
         top = high - GAP / 2 - number * pitch
-        figure.text(GAP / wide, top / high, row.title, va="top", fontsize=9.5, weight="bold", color=ASKED)
+        figure.text(
+            GAP / wide,
+            top / high,
+            row.title,
+            va="top",
+            parse_math=False,
+            fontsize=9.5,
+            weight="bold",
+            color=ASKED,
+        )
         bottom = top - TITLE - LABEL - SIDE
         for column, cell in enumerate(row.cells):
             left = GAP + column * (SIDE + GAP)
@@ -80,14 +89,13 @@ def draw_sheet(rows: Sequence[Row], root: Path, path: Path) -> None:
 def _draw(axis: "Axes", root: Path, cell: Cell) -> None:
     axis.set_xticks([])
     axis.set_yticks([])
-    axis.set_title(cell.label, fontsize=7.5, color="#5b6675", pad=4, loc="left")
+    axis.set_title(cell.label, fontsize=7.5, color="#5b6675", pad=4, loc="left", parse_math=False)
     for spine in axis.spines.values():
         spine.set(edgecolor=cell.frame, linewidth=1.0 if cell.frame == OTHER else 2.6)
     words = textwrap.fill(textwrap.shorten(cell.words or "", MOST_LETTERS, placeholder=" …"), LETTERS_A_LINE)
-    words = words.replace("$", r"\$")  # a record's dollar sign does not begin a formula
     if cell.picture is None:
         axis.set(xlim=(0, 1), ylim=(0, 1), facecolor="#f6f7f9")
-        axis.text(0.5, 0.5, words, ha="center", va="center", fontsize=7.5)
+        axis.text(0.5, 0.5, words, ha="center", va="center", fontsize=7.5, parse_math=False)
     else:
-        axis.imshow(np.asarray(load_image(root, cell.picture)), aspect="auto")
-        axis.set_xlabel(words, fontsize=7.5, labelpad=4)
+        axis.imshow(np.asarray(load_image(root, cell.picture)))
+        axis.set_xlabel(words, fontsize=7.5, labelpad=4, parse_math=False)

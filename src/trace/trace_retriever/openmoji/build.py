@@ -150,7 +150,7 @@ def _write(out: Path, world: World, drafts: dict[Split, dict[str, Draft]]) -> No
     descriptions: dict[str, str] = {}
     for split, made in drafts.items():
         for draft in made.values():
-            _check_words(world, draft)
+            check_words(world, draft)
             queries[draft.pair, split] = draft.queries
             pools[draft.pair, split] = list(draft.candidates.values())
             descriptions |= draft.descriptions
@@ -165,7 +165,7 @@ def _write(out: Path, world: World, drafts: dict[Split, dict[str, Draft]]) -> No
     write_atomic(out / "ATTRIBUTION.md", f"# Attribution\n\n{ATTRIBUTION}\n")
 
 
-def _check_words(world: World, draft: Draft) -> None:
+def check_words(world: World, draft: Draft) -> None:
     """Every word must be one that the tiny model's tokenizer knows."""
     vocabulary = set(world.vocabulary)
     for text in _texts(draft):

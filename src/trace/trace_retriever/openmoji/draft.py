@@ -1,5 +1,6 @@
 """The records of one pair in the making: candidates without repeats, queries, and the truth behind them."""
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -41,8 +42,14 @@ class Draft:
     candidates: dict[tuple[str | None, str | None], Candidate] = field(default_factory=dict)
     descriptions: dict[str, str] = field(default_factory=dict)
 
-    def candidate(self, text: str | None = None, scene: Scene | None = None) -> str:
-        """The did of a candidate of these words, this scene, or both; made when first asked for."""
+    def candidate(self, text: str | None = None, scene: Scene | None = None, *, page: bool = False) -> str:
+        """The did of a candidate of these words, this scene, or both; made when first asked for.
+
+        Args:
+            text: its words.
+            scene: what its picture shows.
+            page: whether the picture is a page's of the shared knowledge base, which counts as no split's scene.
+        """
         key = (text, scene.caption if scene else None)
         if key not in self.candidates:
             did = self.ids.candidate(self.pair)
@@ -51,6 +58,7 @@ class Draft:
                 txt=text,
                 img_path=self.album.picture(scene, self.split, "candidate") if scene else None,
                 modality=self.pair.candidate_modality,
+                src_content=None if page else _source(scene),
             )
             self.descriptions[did] = " ; ".join(part for part in (key[1], text) if part)
         return self.candidates[key].did
@@ -83,6 +91,7 @@ class Draft:
                 query_txt=text,
                 query_img_path=self.album.picture(scene, self.split, "query") if scene else None,
                 query_modality=_modality(text, scene),
+                query_src_content=_source(scene),
                 pos_cand_list=[positive],
                 neg_cand_list=sorted(set(negatives) - {positive}) if self.split == "train" else [],
                 task_id=self.pair.task,
@@ -98,6 +107,11 @@ class Draft:
                 held_out=sorted(set(held_out)),
             )
         )
+
+
+def _source(scene: Scene | None) -> str | None:
+    """What validation compares splits by; no step shows it to a model."""
+    return json.dumps({"scene": scene.caption}) if scene else None
 
 
 def _modality(text: str | None, scene: Scene | None) -> Modality:

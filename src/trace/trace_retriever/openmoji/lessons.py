@@ -173,15 +173,15 @@ WORDS_MIX: Mix = (
 MIX: Mix = (
     (caption, 14),
     (repeated_caption, 4),
-    (thing_at, 6),
-    (place_of, 6),
+    (thing_at, 4),
+    (place_of, 4),
     (fact, 12),
     (fact_list, 4),
     (copy, 8),
     (repeat, 6),
     (recall_given, 16),
     (recall_prompt, 4),
-    (recall_seen, 20),
+    (recall_seen, 24),
 )
 
 

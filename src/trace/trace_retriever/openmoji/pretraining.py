@@ -185,12 +185,13 @@ def examine(classroom: Classroom, lessons_each: int, seed: int) -> dict[str, flo
         lessons = [draw_lesson(kind, teacher) for _ in range(lessons_each)]
         seen, words = split_by_picture(lessons)
         batches = [classroom.batch(group, (EXAM_SEED, seed, number)) for group in (seen, words) if group]
-        right = sum(_exact(network, batch) for batch in batches)
+        right = sum(count_exact(network, batch) for batch in batches)
         shares[kind.__name__] = right / lessons_each
     return shares
 
 
-def _exact(network: nn.Module, batch: Batch) -> int:
+def count_exact(network: nn.Module, batch: Batch) -> int:
+    """How many rows of a batch have every label as the model's first choice."""
     labels_L, logits_LV = answer_logits(network, batch)
     labelled = batch["labels"] >= 0
     right = torch.ones_like(labelled)

@@ -68,9 +68,19 @@ class Sampler:
         """Whether a scene belongs to the split."""
         return self.world.rule.split(scene) == self.split
 
-    def scene(self, least: int = 1) -> Scene:
-        """A scene of at least so many things."""
-        held_out = self.wants_held_out()
+    def like(self, scene: Scene, other: Scene) -> bool:
+        """Whether a scene belongs to the split and shows nothing held out unless another one does."""
+        held_out = self.world.rule.held_out
+        return self.accepts(other) and (bool(held_out(scene)) or not held_out(other))
+
+    def scene(self, least: int = 1, *, held_out: bool | None = None) -> Scene:
+        """A scene of at least so many things.
+
+        Args:
+            least: how many.
+            held_out: whether it shows a picture where training never does; None leaves that to chance.
+        """
+        held_out = self.wants_held_out() if held_out is None else held_out
 
         def draw() -> Scene | None:
             count = int(self.rng.integers(least, MOST_OBJECTS + 1))
@@ -81,8 +91,8 @@ class Sampler:
         return self.until("scene", draw)
 
     def neighbours(self, scene: Scene, most: int) -> list[Scene]:
-        """Some scenes of the split that differ from this one in one thing or place."""
-        found = [other for other in neighbours(scene, self.world.names) if self.accepts(other)]
+        """Some scenes of the split that are one thing or place away; nothing held out unless this one is."""
+        found = [other for other in neighbours(scene, self.world.names) if self.like(scene, other)]
         return [found[int(number)] for number in self.rng.permutation(len(found))[:most]]
 
     def runs(self, count: int) -> Iterator[list[Scene]]:

@@ -16,13 +16,13 @@ from trace_retriever.mbeir.text import query_text
 
 SHOWN = (
     "mojicap_task0",
-    "mojicap_task3",
+    "mojicap_task2",
     "mojiconcept_task4",
     "mojiobject_task6",
     "mojihop_task1",
     "mojirelation_task6",
     "mojiedit_task7",
-    "mojiedit_task8",
+    "mojiobject_task8",
 )
 DISTRACTORS = 4
 
@@ -57,7 +57,9 @@ def sample_sheet(root: Path, pairs: Sequence[str], count: int, path: Path) -> No
 def _rows(layout: Layout, pair: Pair, count: int, descriptions: dict[str, str]) -> list[Row]:
     queries, pool = list(layout.queries(pair, "test")), list(layout.pool(pair, "test"))
     truths = layout.truth("test") or {}
-    chosen = [queries[number * len(queries) // count] for number in range(min(count, len(queries)))]
+    chosen = [
+        queries[(2 * number + 1) * len(queries) // (2 * count)] for number in range(min(count, len(queries)))
+    ]
     rows = []
     for query in chosen:
         truth = truths.get(query.qid)

@@ -1,8 +1,9 @@
 """Putting many requests to a teacher: side by side, resumable, and stopped when too many fail."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -76,9 +77,9 @@ class Asking:
             given.update((row.qid, row.answer) for row in read_jsonl(log_path, _Logged[kind]))  # type: ignore[valid-type]
             todo = [example for example in examples if example.qid not in given]
             shown: tqdm[Any] = bar(what, total=len(examples), unit="query")
-            with shown:
+            with shown, closing(self._results(todo, call)) as results:  # an error ends the workers at once
                 shown.update(len(examples) - len(todo))
-                for example, result in self._results(todo, call):
+                for example, result in results:
                     shown.update()
                     if isinstance(result, Failure):
                         failures[example.qid] = result
@@ -94,7 +95,7 @@ class Asking:
 
     def _results(
         self, examples: Sequence[Example], call: Callable[[Example], Answer]
-    ) -> Iterator[tuple[Example, Answer | Failure]]:
+    ) -> Generator[tuple[Example, Answer | Failure]]:
         if self.teacher.concurrency == 1:
             yield from ((example, _attempt(call, example)) for example in examples)
             return

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from PIL import Image
 
-from trace_retriever.mbeir.ids import candidate_number
 from trace_retriever.model.batch import Batch, Row, collate
 from trace_retriever.model.bundle import TraceModel
 from trace_retriever.model.items import Item
@@ -47,8 +46,8 @@ class StepBatch:
     Attributes:
         chunks: the rows.
         is_complex: which queries reason, [Q].
-        positives: integer ids of each query's known positives, filled with -1, [Q, P].
-        candidate_ids: integer ids, [C]; candidate q, for q < Q, is the positive that query q must find.
+        positives: integer identities of each query's known positives, filled with -1, [Q, P].
+        candidate_ids: integer identities, equal for equal content, [C]; candidate q, for q < Q, is the positive that query q must find.
         direct: whether the direct loss has set in.
     """
 
@@ -95,12 +94,12 @@ def step_batch(
     cuts = _cut(np.array(lengths)[order], parts) if by_length else np.array_split(np.arange(len(rows)), parts)
     labelled = len(samples) if generates else 0
     width = max(len(sample.positives) for sample in samples)
-    known = [[candidate_number(did) for did in sample.positives] for sample in samples]
+    known = [[corpus.identity(did) for did in sample.positives] for sample in samples]
     return StepBatch(
         chunks=[_chunk(model, rows, order[cut], labelled) for cut in cuts],
         is_complex=torch.tensor([sample.complex for sample in samples], device=model.device),
         positives=torch.tensor([ids + [NONE] * (width - len(ids)) for ids in known], device=model.device),
-        candidate_ids=torch.tensor([candidate_number(did) for did in targets], device=model.device),
+        candidate_ids=torch.tensor([corpus.identity(did) for did in targets], device=model.device),
         direct=direct,
     )
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ import numpy as np
 from trace_retriever.config.train import SamplingParams
 from trace_retriever.errors import DataError
 from trace_retriever.io.jsonl import read_jsonl
+from trace_retriever.mbeir.ids import candidate_number
 from trace_retriever.mbeir.items import candidate_item, query_item
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import Pair
@@ -53,6 +55,22 @@ class Corpus:
     examples: list[Example]
     candidates: dict[str, Candidate]
     dropped: dict[str, int]
+
+    @cached_property
+    def _identities(self) -> dict[str, int]:
+        first: dict[tuple[str | None, str | None], int] = {}
+        return {
+            did: first.setdefault((one.txt, one.img_path), candidate_number(did))
+            for did, one in self.candidates.items()
+        }
+
+    def identity(self, did: str) -> int:
+        """An integer that candidates of equal content share, so that none is the other's negative.
+
+        Data sets repeat each other's candidates under ids of their own: OVEN and InfoSeek their pages, the made pairs
+        their facts.
+        """
+        return self._identities.get(did, candidate_number(did))
 
     def strata(self) -> list[Stratum]:
         """The examples by pair and route, neighbours side by side."""

@@ -82,7 +82,7 @@ class TraceObjective(nn.Module):
     Args:
         network: the vision-language network that trains.
         params: weights of the losses and the temperature.
-        generates: False for the encoder-only variant, which has no CE.
+        generates: False for the encoder-only variant, which has neither CE nor a direct loss beside its only one.
     """
 
     def __init__(self, network: nn.Module, params: LossParams, *, generates: bool) -> None:
@@ -90,6 +90,8 @@ class TraceObjective(nn.Module):
         self.network = network
         self.params = params
         self.lambda_gen = params.lambda_gen if generates else 0.0
+        # an encoder's only state is the prompt's last: the direct loss would count its complex queries twice
+        self.direct_weight = params.direct_weight if generates else 0.0
         # an encoder's only vector is the direct one already
         self.direct_weight = params.direct_weight if generates else 0.0
         scale = torch.tensor([-math.log(params.temperature)])  # one number; DeepSpeed takes no scalars

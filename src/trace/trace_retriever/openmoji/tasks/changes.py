@@ -1,5 +1,6 @@
 """Composed retrieval: a reference picture and edits in words → the edited scene's picture. Complex."""
 
+from collections.abc import Sequence
 from itertools import combinations_with_replacement
 
 from trace_retriever.openmoji.draft import Draft
@@ -8,6 +9,7 @@ from trace_retriever.openmoji.sampling import RUN, Sampler
 from trace_retriever.openmoji.scenes import Scene
 
 DISTRACTORS = 2
+TRIES = 500  # draws of edits of one reference
 
 
 def fill_edits(to_picture: Draft, to_both: Draft, sampler: Sampler, count: int) -> None:
@@ -15,6 +17,8 @@ def fill_edits(to_picture: Draft, to_both: Draft, sampler: Sampler, count: int) 
     seen: set[str] = set()
     for left in sampler.fill("edit", count, lambda: len(to_picture.queries)):
         run = _run(sampler, min(RUN, left))
+        if not run:
+            continue
         for draft in (to_picture, to_both):
             scenes = [run[0].reference, *(composed.target for composed in run)]
             siblings = [_candidate(draft, scene) for scene in scenes]
@@ -25,19 +29,23 @@ def fill_edits(to_picture: Draft, to_both: Draft, sampler: Sampler, count: int) 
 
 
 def _run(sampler: Sampler, most: int) -> list[Composed]:
-    """Edits of one reference to different targets, all of the split."""
-    reference = sampler.scene()
+    """Edits of one reference to different targets, of the split; fewer where it has no more."""
+    held_out = sampler.pick(("placement", "operations")) if sampler.wants_held_out() else None
+    reference = sampler.scene(held_out=held_out == "placement")
+    menu = _menu(sampler, held_out == "operations")
     found: dict[str, Composed] = {}
-    for _ in range(most):
-        composed = sampler.until("edit", lambda: _draw(sampler, reference))
-        found.setdefault(composed.target.caption, composed)
+    for _ in range(TRIES):
+        composed = _draw(sampler, reference, menu)
+        if composed is not None:
+            found.setdefault(composed.target.caption, composed)
+        if len(found) == most:
+            break
     return list(found.values())
 
 
-def _draw(sampler: Sampler, reference: Scene) -> Composed | None:
-    operations = sampler.pick(_menu(sampler, sampler.wants_held_out()))
-    composed = draw_composed(reference, operations, sampler.world.names, sampler.rng)
-    if composed is None or composed.target == reference or not sampler.accepts(composed.target):
+def _draw(sampler: Sampler, reference: Scene, menu: Sequence[tuple[Operation, ...]]) -> Composed | None:
+    composed = draw_composed(reference, sampler.pick(menu), sampler.world.names, sampler.rng)
+    if composed is None or composed.target == reference or not sampler.like(reference, composed.target):
         return None
     return composed
 

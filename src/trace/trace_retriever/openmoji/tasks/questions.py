@@ -9,6 +9,7 @@ from trace_retriever.openmoji.scenes import CELLS, DIRECTIONS, Placed, Scene, Sp
 from trace_retriever.openmoji.tasks.scenes import page
 from trace_retriever.openmoji.world import RELATIONS, World
 
+Chains = list[tuple[str, str]]
 WORDINGS = ("{r} of {n}", "the {r} of {n}", "{r} of the {n}", "{n} {r}", "the {n} {r}", "a {n} {r}")
 
 
@@ -24,7 +25,10 @@ def question_split(question: str) -> Split:
 
 
 def fill_facts(draft: Draft, sampler: Sampler, count: int) -> None:
-    """`friend of crab` → the fact. Simple; a fact is asked for in one split only, in several wordings."""
+    """`friend of crab` → the fact. Simple; a fact is asked for in one split only, in several wordings.
+
+    There are only so many facts: with few pictures there are fewer questions than asked for.
+    """
     keys = [key for key in sampler.world.facts if question_split(" ".join(key)) == sampler.split]
     asked = [(key, wording) for key in keys for wording in WORDINGS]
     order = sampler.rng.permutation(len(asked))[:count]
@@ -34,41 +38,57 @@ def fill_facts(draft: Draft, sampler: Sampler, count: int) -> None:
 
 
 def fill_hops(draft: Draft, sampler: Sampler, count: int) -> None:
-    """`guest of boss of friend of crab` → a fact that takes two look-ups to find. Complex."""
+    """`guest of boss of friend of crab` → a fact that takes two look-ups to find. Complex.
+
+    A question belongs to a split by all but its last relation: where the first two look-ups lead is new in test.
+    """
+    world = sampler.world
     seen: set[str] = set()
-    for _ in sampler.fill("question of two hops", count, lambda: len(draft.queries)):
-        name, last = sampler.pick(sampler.world.names), sampler.pick(RELATIONS)
-        first, second = sampler.until("relation chain", lambda: _chain(sampler, sampler.wants_held_out()))
-        question = f"{last} of {second} of {first} of {name}"
-        held_out = _held_out(sampler.world, first, second)
-        if question in seen or not (held_out or question_split(question) == sampler.split):
-            continue
-        seen.add(question)
-        middle = sampler.world.facts[name, first]
-        end = sampler.world.facts[middle, second]
-        steps = f"step : {sampler.world.fact(name, first)} ; step : {sampler.world.fact(middle, second)} ;"
-        negatives = [sampler.world.fact(who, last) for who in (name, middle)] + [
-            sampler.world.fact(end, first)
-        ]
-        _ask(draft, sampler.world, question, None, (end, last), negatives, steps=steps, held_out=held_out)
+    while len(draft.queries) < count:
+        chains = _chains(sampler)
+
+        def question(chains: Chains = chains) -> tuple[str, str, str, str] | None:
+            (first, second), name, last = (
+                sampler.pick(chains),
+                sampler.pick(world.names),
+                sampler.pick(RELATIONS),
+            )
+            begins = f"{second} of {first} of {name}"
+            fits = bool(_held_out(world, first, second)) or question_split(begins) == sampler.split
+            return (name, first, second, last) if fits and f"{last} of {begins}" not in seen else None
+
+        name, first, second, last = sampler.until("question of two hops", question)
+        asked = f"{last} of {second} of {first} of {name}"
+        seen.add(asked)
+        middle = world.facts[name, first]
+        end = world.facts[middle, second]
+        steps = f"step : {world.fact(name, first)} ; step : {world.fact(middle, second)} ;"
+        negatives = [world.fact(who, last) for who in (name, middle)] + [world.fact(end, first)]
+        held_out = _held_out(world, first, second)
+        _ask(draft, world, asked, None, (end, last), negatives, steps=steps, held_out=held_out)
 
 
 def fill_objects(to_words: Draft, to_both: Draft, sampler: Sampler, count: int) -> None:
     """`friend of thing at top` about a picture → the fact, alone or with the thing's picture. Simple."""
+    seen: set[tuple[str, str]] = set()
     for left in sampler.fill("question about a thing", count, lambda: len(to_words.queries)):
         scene = sampler.scene()
         held_out = sampler.world.rule.held_out(scene)
         asked = {(sampler.pick(scene.objects), sampler.pick(RELATIONS)) for _ in range(RUN)}
         for placed, relation in sorted(asked)[:left]:
             question = f"{relation} of thing at {CELLS[placed.cell]}"
+            if (scene.caption, question) in seen:
+                continue
+            seen.add((scene.caption, question))
             keys = [(name, relation) for name in scene.names] + [(placed.name, other) for other in RELATIONS]
             facts = [sampler.world.fact(*key) for key in keys]
             _ask(to_words, sampler.world, question, scene, (placed.name, relation), facts, held_out=held_out)
             others = [
-                to_both.candidate(sampler.world.fact(*key), page(sampler.world, key[0])) for key in keys
+                to_both.candidate(sampler.world.fact(*key), page(sampler.world, key[0]), page=True)
+                for key in keys
             ]
             right = to_both.candidate(
-                sampler.world.fact(placed.name, relation), page(sampler.world, placed.name)
+                sampler.world.fact(placed.name, relation), page(sampler.world, placed.name), page=True
             )
             to_both.ask(question, scene, right, negatives=others, held_out=held_out)
 
@@ -97,13 +117,14 @@ def _ask_aside(
 ) -> None:
     world = sampler.world
     held_out = world.rule.held_out(scene)
-    steps = f"anchor : {anchor.text} ; object : {thing.text} ;"
+    # first all that is seen, then what it is looked up for: a place said at once is wrong twice as often
+    steps = f"reference : {scene.caption} ; anchor : {anchor.text} ; object : {thing.text} ;"
     where = f"thing {direction} of {anchor.name}"
     if sampler.rng.random() < 0.5:
         relation = sampler.pick(RELATIONS)
         key, question = (thing.name, relation), f"{relation} of {where}"
     else:
-        first, second = sampler.until("relation chain", lambda: _chain(sampler, sampler.wants_held_out()))
+        first, second = sampler.pick(_chains(sampler))
         steps += f" step : {world.fact(thing.name, first)} ;"
         held_out = held_out + _held_out(world, first, second)
         key, question = (world.facts[thing.name, first], second), f"{second} of {first} of {where}"
@@ -134,9 +155,11 @@ def _ask(
     )
 
 
-def _chain(sampler: Sampler, held_out: bool) -> tuple[str, str] | None:
-    first, second = sampler.pick(RELATIONS), sampler.pick(RELATIONS)
-    return (first, second) if (f"{first}+{second}" in sampler.world.chains) == held_out else None
+def _chains(sampler: Sampler) -> Chains:
+    """Pairs of relations whose chaining training shows; now and then in test, those that it never shows."""
+    held_out = sampler.wants_held_out()
+    chains = [(first, second) for first in RELATIONS for second in RELATIONS]
+    return [one for one in chains if ("+".join(one) in sampler.world.chains) == held_out]
 
 
 def _held_out(world: World, first: str, second: str) -> list[str]:

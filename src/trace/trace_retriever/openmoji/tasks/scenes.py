@@ -64,12 +64,15 @@ def fill_same_things(draft: Draft, sampler: Sampler, count: int) -> None:
     """Picture → a picture of the same things in other places; what is near shares all things but one."""
     seen: set[frozenset[str]] = set()
     for left in sampler.fill("set of things", count, lambda: len(draft.queries)):
+        held_out = sampler.wants_held_out()
         first = sampler.scene(least=2).names
         sets = [first, *(_with_one_changed(sampler, first) for _ in range(RUN - 1))]
         strangers = [_with_one_changed(sampler, names) for names in sets * DISTRACTORS[sampler.split]]
         fresh = {frozenset(names): names for names in (*sets, *strangers) if frozenset(names) not in seen}
         seen.update(fresh)
-        shown = {names: two for names in fresh.values() if len(two := _arrangements(sampler, names, 2)) == 2}
+        shown = {
+            names: two for names in fresh.values() if len(two := _arrangements(sampler, names, held_out)) == 2
+        }
         negatives = [draft.candidate(scene=target) for _, target in shown.values()]
         asked = [shown[names] for names in sets if names in shown]
         for query, target in asked[:left]:
@@ -83,12 +86,13 @@ def _with_one_changed(sampler: Sampler, names: tuple[str, ...]) -> tuple[str, ..
     return (*names[:changed], new, *names[changed + 1 :])
 
 
-def _arrangements(sampler: Sampler, names: tuple[str, ...], most: int) -> list[Scene]:
-    """Some of the split's scenes that show just these things."""
+def _arrangements(sampler: Sampler, names: tuple[str, ...], held_out: bool) -> list[Scene]:
+    """Two of the split's scenes that show just these things, or as many as there are."""
     places = permutations(range(len(CELLS)), len(names))
     scenes = [Scene.of(dict(zip(names, cells, strict=True))) for cells in places]
-    found = [scene for scene in scenes if sampler.accepts(scene)]
-    return [found[int(number)] for number in sampler.rng.permutation(len(found))[:most]]
+    rule = sampler.world.rule
+    found = [scene for scene in scenes if sampler.accepts(scene) and (held_out or not rule.held_out(scene))]
+    return [found[int(number)] for number in sampler.rng.permutation(len(found))[:2]]
 
 
 def page(world: World, name: str) -> Scene:

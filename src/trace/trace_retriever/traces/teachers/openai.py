@@ -130,13 +130,13 @@ class OpenaiChat:
             return TeacherError(
                 f"{reason} (HTTP {status}, model {self.name!r})",
                 where=self._params.base_url,
-                remedy="check base_url, model and the key in the variable of api_key_env; run again",
+                remedy="check base_url, model and the key in the variable api_key_env; run again",
             )
         return UnansweredError(f"HTTP {status}")
 
 
 def _content(completion: ChatCompletion, max_tokens: int) -> str:
-    """The words of an answer; the client does not check what a server sends, so each field may be anything."""
+    """The words of an answer; the client does not check what a server sends: any field may be anything."""
     choices: Any = completion.choices
     if not isinstance(choices, list | None):
         raise UnansweredError(_NO_COMPLETION)
