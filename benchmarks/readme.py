@@ -1,7 +1,7 @@
 """Write the README's figures from the committed results, between its markers: nothing there is typed by hand.
 
-    python benchmarks/readme.py            writes README.md
-    python benchmarks/readme.py --check    exits with 1 when README.md is not what the results say
+python benchmarks/readme.py            writes README.md
+python benchmarks/readme.py --check    exits with 1 when README.md is not what the results say
 """
 
 import re
@@ -21,13 +21,14 @@ RESAMPLES = 2000
 
 
 def seeds_table() -> str:
-    """R@1 per pair and system over seeds, and the paired difference adaptive - encoder-only, 95 % intervals."""
+    """R@1 and R@5 per pair and system over seeds, and the paired difference adaptive - encoder-only."""
     seeds = read_seeds(SEEDS)
     available = systems_of(seeds)
     pairs = sorted_pairs({Pair.parse(name) for name in available["auto"]})
     lines = [
-        f"R@1 / R@5 in percent on {_queries()} held-out test queries, local pools, mean of {len(seeds)} training seeds; in "
-        "brackets the 95 % interval of the paired difference in R@1 (bootstrap over seeds and queries).",
+        f"R@1 / R@5 in percent on {_queries()} held-out test queries, local pools, mean of {len(seeds)} "
+        "training seeds; last column: the paired difference in R@1 with its 95 % interval (bootstrap over "
+        "seeds and queries).",
         "",
         f"| pair | {' | '.join(SYSTEMS.values())} | adaptive - encoder |",
         f"|---|{'---:|' * (len(SYSTEMS) + 1)}",
@@ -68,7 +69,8 @@ def render(text: str) -> str:
     """The README with every marked block written anew."""
     for name, block in BLOCKS.items():
         pattern = re.compile(rf"(<!-- {name}: begin[^>]*-->\n).*?(\n<!-- {name}: end -->)", re.DOTALL)
-        text, count = pattern.subn(lambda found, body=block(): f"{found[1]}{body}{found[2]}", text)
+        body = block()
+        text, count = pattern.subn(lambda found, new=body: f"{found[1]}{new}{found[2]}", text)
         if count != 1:
             raise click.ClickException(f"README.md has {count} blocks {name!r}, one is expected")
     return text

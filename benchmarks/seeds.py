@@ -2,9 +2,10 @@
 
     python benchmarks/seeds.py --seeds 1 --seeds 2 --seeds 3
 
-Uses the data, routes, traces and backbone that `dvc repro` left, trains TRACE and the encoder-only baseline side by side (one
-process each, equal steps, the same queries), and writes what each seed found to `results/seeds.json`, which the
-evaluation report and the README read. A seed that is there already is not run again; an interrupted one resumes.
+Uses the data, routes, traces and backbone that `dvc repro` left, trains TRACE and the encoder-only baseline
+side by side (one process each, equal steps, the same queries), and writes what each seed found to
+`results/seeds.json`, which the evaluation report and the README read. A seed that is there already is not run
+again; an interrupted one resumes.
 """
 
 import json
@@ -62,7 +63,7 @@ def _record_run(seed: int, settings: tuple[str, ...]) -> None:
     manifests = {name: read_json(base / f"{name}-report" / "manifest.json") for name in VARIANTS}
     content = read_json(RESULT)
     content.setdefault("runs", {})[str(seed)] = {
-        "command": f"python benchmarks/seeds.py --seeds 1 --seeds 2 --seeds 3 --seeds {seed}" + "".join(f" --set {s}" for s in settings),
+        "command": f"python benchmarks/seeds.py --seeds {seed}" + "".join(f" --set {s}" for s in settings),
         "commit": manifests["trace"]["commit"],
         "machine": machine(),
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -74,7 +75,7 @@ def _record_run(seed: int, settings: tuple[str, ...]) -> None:
 
 @click.command()
 @click.option("--seeds", "seeds", type=int, multiple=True, default=(1, 2, 3), show_default=True)
-@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a param; repeatable.")
+@click.option("--set", "settings", multiple=True, metavar="SECTION.KEY=VALUE", help="Override a param.")
 @click.option("--keep/--no-keep", default=True, help="Keep models and vectors below .trace/seeds.")
 def main(seeds: tuple[int, ...], settings: tuple[str, ...], keep: bool) -> None:
     """Run the seeds that results/seeds.json does not hold yet."""

@@ -1,5 +1,6 @@
 """The made data set as a whole: layout, splits, vocabulary, seeds."""
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -121,6 +122,19 @@ def test_no_candidate_scene_is_in_two_splits(benchmark: Benchmark) -> None:
     for split, found in shown.items():
         for caption in found:
             assert benchmark.world.rule.split(benchmark.scene(read_places(caption))) == split
+
+
+def test_each_query_shows_a_scene_of_its_split(benchmark: Benchmark) -> None:
+    count = 0
+    for split in SPLITS:
+        for pair in benchmark.layout.pairs(split):
+            for query in benchmark.layout.queries(pair, split):
+                assert (query.query_src_content is None) == (query.query_img_path is None)
+                if query.query_src_content:
+                    caption = json.loads(query.query_src_content)["scene"]
+                    assert benchmark.world.rule.split(benchmark.scene(read_places(caption))) == split
+                    count += 1
+    assert count > 300
 
 
 def test_no_scene_is_painted_for_two_splits(tmp_path: Path) -> None:

@@ -1,15 +1,24 @@
 """Is what the benchmark calls right really right, and nothing else? Read from the words, by other code."""
 
+import json
 from collections import Counter
 
-from tests.openmoji.readers import Asked, Benchmark, beside, follow, is_scene, read_places, section
+from tests.openmoji.readers import Asked, Benchmark, beside, follow, read_places, section
 
 from trace_retriever.mbeir.pairs import Split
 from trace_retriever.openmoji.scenes import CELLS
 
 
+def shown(asked: Asked) -> dict[str, str]:
+    """What the query's picture shows, by the maker's record."""
+    return read_places(json.loads(asked.query.query_src_content or "")["scene"])
+
+
 def reference(asked: Asked) -> dict[str, str]:
-    return read_places(section(f"{asked.truth.reasoning} ", "reference")[0])
+    """What the true trace says of the query's picture, which is what it shows."""
+    places = read_places(section(asked.truth.reasoning, "reference")[0])
+    assert places == shown(asked)
+    return places
 
 
 def test_an_edits_request_leads_to_its_positive_and_to_nothing_else(benchmark: Benchmark) -> None:
@@ -84,28 +93,30 @@ def test_a_facts_question_names_its_fact(benchmark: Benchmark) -> None:
 
 
 def test_captions_pictures_and_requests_agree(benchmark: Benchmark) -> None:
-    for asked in benchmark.asked("mojicap", "mojiplain"):
+    for asked in benchmark.asked("mojicap", "mojiplain", "mojiscene"):
         text = asked.query.query_txt or ""
-        shown = benchmark.descriptions[asked.positive.did]
+        found = benchmark.descriptions[asked.positive.did]
+        if asked.query.query_img_path:
+            assert shown(asked) == read_places(found)
         if asked.pair.name == "mojicap_task0":
-            assert text == shown
+            assert text == found
         elif asked.pair.name == "mojicap_task3":
-            assert asked.positive.txt == shown
-            assert is_scene(shown)
+            assert asked.positive.txt == found
         elif asked.pair.name == "mojicap_task2":
             caption, fact = text.split(" note ")
-            assert (shown, asked.positive.txt) == (f"{caption} ; {fact}", fact)
+            assert (found, asked.positive.txt) == (f"{caption} ; {fact}", fact)
             name, relation, _ = fact.split()
             assert fact == benchmark.fact((name, relation))
             assert name in read_places(caption)
-        else:
-            assert text.removeprefix("where ") in shown.split(" , ")
+        elif asked.pair.dataset == "mojiplain":
+            assert text.removeprefix("where ") in found.split(" , ")
 
 
 def test_no_other_candidate_shows_the_same_things(benchmark: Benchmark) -> None:
     for asked in benchmark.asked("mojiconcept"):
-        things = Counter(frozenset(benchmark.scene_of(one)) for one in asked.pool.values())
-        assert things[frozenset(benchmark.scene_of(asked.positive))] == 1
+        right = [one.did for one in asked.pool.values() if set(benchmark.scene_of(one)) == set(shown(asked))]
+        assert right == asked.query.pos_cand_list
+        assert benchmark.scene_of(asked.positive) != shown(asked)
 
 
 def test_a_things_page_shows_the_thing(benchmark: Benchmark) -> None:
@@ -113,7 +124,8 @@ def test_a_things_page_shows_the_thing(benchmark: Benchmark) -> None:
         relation, _, _, _, cell = (asked.query.query_txt or "").split()
         name, of, _ = (asked.positive.txt or "").split()
         assert of == relation
-        assert cell in CELLS
+        assert shown(asked)[name] == cell
+        assert asked.positive.txt == benchmark.fact((name, relation))
         if asked.pair.task == 8:
             assert set(benchmark.scene_of(asked.positive)) == {name}
 
@@ -142,9 +154,9 @@ def test_what_is_held_out_is_in_test_alone(benchmark: Benchmark) -> None:
             assert (chain in world.chains) == (f"chain:{chain}" in held)
         else:
             places = read_places(benchmark.descriptions[asked.positive.did].split(" ; ")[0])
-            shown = {
+            found = {
                 f"placement:{n}@{cell}"
                 for n, cell in places.items()
                 if (n, CELLS.index(cell)) in world.placements
             }
-            assert shown == held
+            assert found == held

@@ -22,7 +22,7 @@ from trace_retriever.openmoji.world import World
 from trace_retriever.runner import run_step
 from trace_retriever.step import Metrics
 
-TINY = {
+TINY: dict[str, Any] = {
     "tiny": {"hidden": 32, "layers": 1, "heads": 2, "mlp": 32, "vision_hidden": 16, "vision_layers": 1},
     "pretraining": {
         "steps": 8,

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 Metrics = dict[str, Any]
@@ -13,9 +12,9 @@ Metrics = dict[str, Any]
 class Step:
     """A step of the chain: its name is also the CLI verb, the DVC stage, the params section and the module.
 
-    Its function is `trace_retriever.steps.<name>.<name>(config, *, <inputs>, out, report, work) -> Metrics`. It fills
-    the directories `out` (what later steps read) and `report` (what people read); both start empty and
-    are put in place together when it returns. `work` outlives a kill and is removed after success.
+    Its function is `trace_retriever.steps.<name>.<name>(config, *, <inputs>, out, report, work) -> Metrics`.
+    It fills the directories `out` (what later steps read) and `report` (what people read); both start empty
+    and are put in place together when it returns. `work` outlives a kill and is removed after success.
 
     Attributes:
         inputs: argument name → default path.

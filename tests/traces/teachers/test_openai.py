@@ -145,10 +145,14 @@ def test_no_more_requests_at_once_than_allowed(examples: list[Example], tmp_path
 def test_requests_start_no_faster_than_the_rate() -> None:
     with serving(good_answer) as seen:
         model = chat(seen, requests_per_minute=600)
+        started = time.monotonic()
         for _ in range(4):
             model.complete(request())
-    gaps = [after - before for before, after in zip(seen.times, seen.times[1:], strict=False)]
-    assert sum(gaps) >= 0.27  # three gaps of a tenth of a second, less the time to connect
+        took = time.monotonic() - started
+    assert len(seen.bodies) == 4
+    assert (
+        took >= 0.3
+    )  # three gaps of a tenth of a second; measured here, since arrivals jitter on a busy machine
 
 
 def test_the_budget_stops_the_run_and_a_rerun_goes_on(examples: list[Example], tmp_path: Path) -> None:

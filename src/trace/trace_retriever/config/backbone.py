@@ -26,12 +26,16 @@ class Pretraining(Section):
     """Generative pre-training that gives the tiny model eyes and words."""
 
     steps: int = Field(2400, ge=1, description="Optimiser steps.")
-    words_first: float = Field(0.15, ge=0, le=1, description="Share of steps, at first, on words alone: copying and facts.")
+    words_first: float = Field(
+        0.15, ge=0, le=1, description="Share of steps, at first, on words alone: copying and facts."
+    )
     batch: int = Field(64, ge=2, description="Rows a step, over all processes.")
     lr: float = Field(2e-3, gt=0, description="Peak learning rate.")
     warmup: int = Field(50, ge=0, description="Steps of linear warm-up.")
     processes: int = Field(2, ge=1, description="Training processes.")
-    name_weight: float = Field(3.0, gt=0, description="Weight of pictures' names in the loss; other words have 1.")
+    name_weight: float = Field(
+        3.0, gt=0, description="Weight of pictures' names in the loss; other words have 1."
+    )
     exam: int = Field(200, ge=1, description="Lessons of each kind, on val scenes, in the exam at the end.")
     checkpoint_every: int = Field(300, ge=1, description="Steps between resumable checkpoints.")
     min_recall: float = Field(
@@ -44,7 +48,9 @@ class BackboneConfig(Section):
 
     source: Literal["tiny", "checkpoint"] = Field("tiny", description="Where the backbone comes from.")
     seed: int = Field(1, ge=0, description="Seed of weights and pre-training data.")
-    checkpoint: str | None = Field(None, description="Directory of a Qwen2-VL, Qwen2.5-VL or Qwen3-VL checkpoint.")
+    checkpoint: str | None = Field(
+        None, description="Directory of a Qwen2-VL, Qwen2.5-VL or Qwen3-VL checkpoint."
+    )
     licences: tuple[str, ...] = Field(
         ("apache-2.0",), description="Licences accepted in a checkpoint's model card (its `license` field)."
     )

@@ -28,7 +28,9 @@ class OpenmojiSource(Section):
     pictures: int = Field(60, ge=12, description="How many OpenMoji pictures take part.")
     train_simple: int = Field(1200, ge=1, description="Train queries of a simple pair.")
     train_hops: int = Field(2500, ge=1, description="Train queries of the pair of two-hop questions.")
-    train_relations: int = Field(6000, ge=1, description="Train queries of the pair about a thing beside another.")
+    train_relations: int = Field(
+        6000, ge=1, description="Train queries of the pair about a thing beside another."
+    )
     train_edits: int = Field(8000, ge=1, description="Train queries of each pair of composed edits.")
     val: int = Field(60, ge=1, description="Validation queries of a pair.")
     test: int = Field(200, ge=1, description="Test queries of a pair.")

@@ -1,6 +1,7 @@
 """A Qwen2.5-VL of about a million parameters: the architecture of the 7B model, small enough for a laptop."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -68,7 +69,7 @@ def rescale_initial_weights(network: nn.Module) -> None:
             weight.mul_(OUTPUT_GAIN)
 
 
-def tiny_config(size: TinySize, vocabulary: int) -> object:
+def tiny_config(size: TinySize, vocabulary: int) -> Any:
     """The transformers configuration of the tiny model."""
     from transformers import Qwen2_5_VLConfig
 
@@ -114,7 +115,7 @@ def tiny_config(size: TinySize, vocabulary: int) -> object:
     )
 
 
-def word_tokenizer(words: Sequence[str]) -> object:
+def word_tokenizer(words: Sequence[str]) -> Any:
     """A tokenizer of whole lower-case words and single punctuation marks."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
     from transformers import PreTrainedTokenizerFast

@@ -48,7 +48,7 @@ class Draft:
         Args:
             text: its words.
             scene: what its picture shows.
-            page: whether the picture is a page's of the shared knowledge base, which counts as no split's scene.
+            page: whether the picture is of the shared knowledge base, and so counts as no split's scene.
         """
         key = (text, scene.caption if scene else None)
         if key not in self.candidates:

@@ -82,7 +82,7 @@ class TraceObjective(nn.Module):
     Args:
         network: the vision-language network that trains.
         params: weights of the losses and the temperature.
-        generates: False for the encoder-only variant, which has neither CE nor a direct loss beside its only one.
+        generates: False for the encoder-only variant, which has InfoNCE alone.
     """
 
     def __init__(self, network: nn.Module, params: LossParams, *, generates: bool) -> None:

@@ -40,7 +40,7 @@ def fill_facts(draft: Draft, sampler: Sampler, count: int) -> None:
 def fill_hops(draft: Draft, sampler: Sampler, count: int) -> None:
     """`guest of boss of friend of crab` → a fact that takes two look-ups to find. Complex.
 
-    A question belongs to a split by all but its last relation: where the first two look-ups lead is new in test.
+    A question belongs to a split by all but its last relation: where two look-ups lead is new in test.
     """
     world = sampler.world
     seen: set[str] = set()
