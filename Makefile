@@ -37,7 +37,7 @@ chain: setup  ## run the chain on the very small profile in a copy of the checko
 	scripts/chain.sh
 
 seeds: setup  ## train and evaluate further seeds; writes results/seeds.json
-	python benchmarks/seeds.py --seeds 1 --seeds 2 --seeds 3
+	python benchmarks/seeds.py --seed 2 --seed 3
 
 lock: setup  ## resolve pyproject.toml again into requirements.lock
 	scripts/lock.sh

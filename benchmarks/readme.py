@@ -4,7 +4,6 @@ python benchmarks/readme.py            writes README.md
 python benchmarks/readme.py --check    exits with 1 when README.md is not what the results say
 """
 
-import re
 import sys
 from pathlib import Path
 
@@ -53,12 +52,12 @@ def _row(title: str, seeds: dict[int, object], names: list[str]) -> str:
     cells = []
     for system in SYSTEMS:
         first, five = (
-            over_seeds(seeds, names, system, measure=measure, resamples=RESAMPLES, seed=0).value
+            over_seeds(seeds, names, system, measure=measure, resamples=RESAMPLES, seed=0).mean
             for measure in ("hit_1", "headline")
         )
         cells.append(f"{100 * first:.0f} / {100 * five:.0f}")
     gain = over_seeds(seeds, names, "auto", "encoder", measure="hit_1", resamples=RESAMPLES, seed=0)
-    cells.append(f"{100 * gain.value:+.0f} [{100 * gain.low:+.0f}, {100 * gain.high:+.0f}]")
+    cells.append(f"{100 * gain.mean:+.0f} [{100 * gain.low:+.0f}, {100 * gain.high:+.0f}]")
     return f"| {title} | {' | '.join(cells)} |"
 
 
@@ -68,11 +67,11 @@ BLOCKS = {"seeds": seeds_table}
 def render(text: str) -> str:
     """The README with every marked block written anew."""
     for name, block in BLOCKS.items():
-        pattern = re.compile(rf"(<!-- {name}: begin[^>]*-->\n).*?(\n<!-- {name}: end -->)", re.DOTALL)
-        body = block()
-        text, count = pattern.subn(lambda found, new=body: f"{found[1]}{new}{found[2]}", text)
-        if count != 1:
-            raise click.ClickException(f"README.md has {count} blocks {name!r}, one is expected")
+        begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise click.ClickException(f"README.md needs one block {name!r}")
+        before, _, rest = text.partition(begin)
+        text = before + begin + block() + "\n" + end + rest.partition(end)[2]
     return text
 
 

@@ -47,7 +47,7 @@ class StepBatch:
         chunks: the rows.
         is_complex: which queries reason, [Q].
         positives: integer identities of each query's known positives, filled with -1, [Q, P].
-        candidate_ids: integer identities, equal for equal content, [C]; candidate q, for q < Q, is the positive
+        candidate_ids: integer identities, equal for equal content, [C]; number q < Q is the positive
             that query q must find.
         direct: whether the direct loss has set in.
     """

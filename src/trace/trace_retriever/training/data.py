@@ -67,8 +67,8 @@ class Corpus:
     def identity(self, did: str) -> int:
         """An integer that candidates of equal content share, so that none is the other's negative.
 
-        Data sets repeat each other's candidates under ids of their own: OVEN and InfoSeek their pages, the made
-        pairs their facts.
+        Data sets repeat each other's candidates under ids of their own: OVEN and InfoSeek their pages, the
+        made pairs their facts.
         """
         return self._identities.get(did, candidate_number(did))
 
