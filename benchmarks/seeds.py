@@ -4,8 +4,8 @@
 
 The first seed is what `dvc repro` evaluated itself. The others use its data, routes, traces and backbone;
 each trains TRACE and the encoder-only baseline side by side (one process each, equal steps, same queries).
-What each seed found goes to `results/seeds.json`, which the evaluation report and the README read. A seed that
-is there already is not run again; an interrupted one resumes.
+What each seed found goes to `results/seeds.json`, which the evaluation report and the README read. A
+seed that is there already is not run again; an interrupted one resumes.
 """
 
 import json
