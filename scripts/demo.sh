@@ -27,7 +27,7 @@ fi
 echo
 echo "Three test queries, one simple and two that need reasoning:"
 echo
-trace ask $(printf -- '--query %s ' "${queries[@]}")
+trace ask "${queries[@]/#/--query=}"
 cat <<'TEXT'
 
 Reports

@@ -8,6 +8,7 @@ counted once where the kernel tells (Linux), else in each process. Exits with th
 
 import json
 import resource
+import signal
 import subprocess
 import sys
 import threading
@@ -53,6 +54,7 @@ def main(arguments: list[str]) -> int:
     child = subprocess.Popen(command)
     watcher = threading.Thread(target=watch, args=(psutil.Process(child.pid), ended, peak), daemon=True)
     watcher.start()
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
     try:
         status = child.wait()
     except KeyboardInterrupt:

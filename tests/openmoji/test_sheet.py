@@ -26,7 +26,7 @@ def test_the_hardest_differ_least(benchmark: Benchmark) -> None:
         assert asked.positive not in found
         target = set(benchmark.scene_of(asked.positive).items())
         changes = [len(target ^ set(benchmark.scene_of(one).items())) for one in found]
-        assert changes[0] <= 2  # one thing more or less, or one name or place that is another
+        assert changes[0] <= 3  # of an edit that takes two steps, the first
         everywhere = [len(target ^ set(benchmark.scene_of(one).items())) for one in asked.pool.values()]
         assert max(changes) <= sum(everywhere) / len(everywhere)
 

@@ -131,7 +131,8 @@ def draw_edit(
     others = [name for name in names if name not in placements and name not in taken]
     free = [cell for cell in range(len(CELLS)) if cell not in placements.values()]
     needed = {"swap": 2, "add": 0}.get(operation, 1)
-    if len(subjects) < needed or (operation == "add" and len(placements) >= MOST_OBJECTS):
+    full = operation == "add" and len(placements) >= MOST_OBJECTS
+    if len(subjects) < needed or full or not others:
         return None
     picked = [subjects[int(number)] for number in rng.permutation(len(subjects))[:needed]]
     cell = int(rng.choice(free))

@@ -50,6 +50,7 @@ def _pretrained(config: BackboneConfig, dataset: Path, out: Path, report: Path, 
     from trace_retriever.training.launch import launch
     from trace_retriever.training.loop import BEST
 
+    world = World.load(dataset)  # before any process is started
     job = Job(
         config=config, dataset=dataset.resolve(), work=work.resolve(), curves=(report / "curves").resolve()
     )
@@ -59,7 +60,6 @@ def _pretrained(config: BackboneConfig, dataset: Path, out: Path, report: Path, 
         work.resolve() / "job.json",
         processes=config.pretraining.processes,
     )
-    world = World.load(dataset)
     model = pretraining.new_backbone(config, world)
     pretraining.load_weights(model.network, work / BEST)
     model.save(out)
