@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.openmoji.readers import follow, read_places, section
+from tests.openmoji.readers import Places, follow, read_places, section
 from tests.openmoji.test_scenes import NAMES, scenes
 
 from trace_retriever.openmoji.edits import (
@@ -42,6 +42,19 @@ def test_the_request_in_words_leads_to_the_target(
     assert 1 <= len(after) <= 3
 
 
+def read_change(before: Places, change: str) -> Places:
+    """The places after a change that a trace states: `crab left melon , dog top right , key top gone , fox top`."""
+    stated = [part.split() for part in change.split(" , ")]
+    after = {name: cell for name, cell in before.items() if name not in [words[0] for words in stated]}
+    for name, *old, outcome in stated:
+        assert old == ([before[name]] if name in before else [])  # where it was, if it was
+        if outcome in CELLS:
+            after[name] = outcome
+        elif outcome != "gone":
+            after[outcome] = before[name]
+    return after
+
+
 @given(scenes, kinds, seeds)
 def test_the_true_trace_states_each_change(
     placements: dict[str, int], operations: list[Operation], seed: int
@@ -55,10 +68,7 @@ def test_the_true_trace_states_each_change(
     changes = section(composed.reasoning, "change")
     assert len(changes) == len(operations)
     for change in changes:
-        for name, cell in (part.split() for part in change.split(" , ")):
-            places = {other: place for other, place in places.items() if other != name}
-            if cell != "gone":
-                places[name] = cell
+        places = read_change(places, change)
     assert places == read_places(composed.target.caption)
 
 

@@ -87,7 +87,7 @@ run(Path(sys.argv[1]), Path(sys.argv[2]), **json.loads(sys.argv[3]))
 def test_a_killed_run_goes_on_to_the_same_bytes(trained: Path, made_dataset: Path, tmp_path: Path) -> None:
     arguments = [sys.executable, "-c", KILLED, str(made_dataset), str(tmp_path), json.dumps(TINY)]
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 280
     while not (found := list(tmp_path.glob("work/*/checkpoints/latest"))):
         assert process.poll() is None
         assert time.monotonic() < deadline

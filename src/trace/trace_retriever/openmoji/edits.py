@@ -1,6 +1,6 @@
 """Edits of a scene, one operation or two: the request in words, the change, and the scene that results."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,12 +27,23 @@ class Edit:
     request: str
     change: dict[str, int | None]
 
-    @property
-    def change_text(self) -> str:
-        """Such as `crab gone , melon left`."""
-        return " , ".join(
-            f"{name} {GONE if cell is None else CELLS[cell]}" for name, cell in self.change.items()
-        )
+    def stated(self, before: Mapping[str, int]) -> str:
+        """What the edit does to each thing: `crab left melon` (is replaced by), `dog top right` (moves to).
+
+        A thing's old place follows its name, as it does where the thing was named before: to write it is to
+        look it up.
+
+        Args:
+            before: name → cell of the scene that the edit is done on.
+        """
+        if self.operation == "replace":
+            new, old = sorted(self.change, key=lambda name: name in before)
+            return f"{old} {CELLS[before[old]]} {new}"
+        return " , ".join(self._outcome(name, cell, before) for name, cell in self.change.items())
+
+    def _outcome(self, name: str, cell: int | None, before: Mapping[str, int]) -> str:
+        outcome = GONE if cell is None else CELLS[cell]
+        return f"{name} {CELLS[before[name]]} {outcome}" if name in before else f"{name} {outcome}"
 
     def touches(self) -> set[str]:
         """The names that the edit is about."""
@@ -85,8 +96,12 @@ class Composed:
     @property
     def reasoning(self) -> str:
         """The true reasoning: what the reference shows, then each change."""
-        changes = " ".join(f"change : {edit.change_text} ;" for edit in self.edits)
-        return f"reference : {self.reference.caption} ; {changes}"
+        order = [(placed.name, placed.cell) for placed in self.reference.objects]
+        text = f"reference : {self.reference.caption} ;"
+        for edit in self.edits:
+            text += f" change : {edit.stated(dict(order))} ;"
+            order = apply(order, edit)
+        return text
 
     @property
     def answer(self) -> str:
