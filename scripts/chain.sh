@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Run the whole chain with DVC in a copy of this checkout, on a profile (default: tiny); needs the environment of `make setup`.
-# Prints metrics, wall time and peak memory. The copy is removed, and kept on failure or with KEEP=1.
+# Prints figures, wall time and peak memory. The copy is removed, and kept on failure or with KEEP=1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${1:-tiny}
@@ -29,7 +29,8 @@ git -c user.name=chain -c user.email=chain@localhost commit --quiet --message "p
 echo "chain: profile $profile in $copy"
 python scripts/measure.py --json results/chain.json dvc repro
 echo
-dvc metrics show --md results/evaluate/metrics.json results/gate/metrics.json
+python scripts/figures.py
+echo
 
 started=$(date +%s%N)
 dvc repro >.repro.log

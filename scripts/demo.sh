@@ -14,7 +14,10 @@ teacher write reasoning traces, train TRACE and an encoder-only baseline, and ho
 Steps that are done already are skipped; interrupt at any time, the same command goes on.
 TEXT
 echo
-if ! python scripts/measure.py --json results/demo.json dvc repro; then
+# What the whole chain costs is noted when it starts from nothing, not when most of it is there already.
+note=()
+[ -e models ] || note=(--json results/demo.json)
+if ! python scripts/measure.py "${note[@]}" dvc repro; then
   cat >&2 <<'TEXT'
 
 The chain stopped. The message above says why; if a check refused, its report is there:
@@ -24,6 +27,8 @@ TEXT
   exit 1
 fi
 
+echo
+python scripts/figures.py
 echo
 echo "Three test queries, one simple and two that need reasoning:"
 echo

@@ -43,7 +43,7 @@ def test_the_request_in_words_leads_to_the_target(
 
 
 def read_change(before: Places, change: str) -> Places:
-    """The places after a change that a trace states: `crab left melon , dog top right , key top gone , fox top`."""
+    """The places after a change as a trace states it: `crab left melon , dog top right , key top gone`."""
     stated = [part.split() for part in change.split(" , ")]
     after = {name: cell for name, cell in before.items() if name not in [words[0] for words in stated]}
     for name, *old, outcome in stated:

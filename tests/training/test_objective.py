@@ -75,7 +75,7 @@ def test_loss_is_ce_plus_info_nce_computed_row_by_row(
             scores = {
                 (did, at): query @ F.normalize(vectors[did], dim=0) / 0.05
                 for at, did in enumerate(dids)
-                if did not in sample.positives
+                if corpus.identity(did) not in map(corpus.identity, sample.positives)
             }
             own = query @ F.normalize(vectors[sample.targets[0]], dim=0) / 0.05
             terms.append(torch.logsumexp(torch.stack([own, *scores.values()]), 0) - own)
