@@ -26,9 +26,8 @@ def test_the_hardest_differ_least(benchmark: Benchmark) -> None:
         assert asked.positive not in found
         target = set(benchmark.scene_of(asked.positive).items())
         changes = [len(target ^ set(benchmark.scene_of(one).items())) for one in found]
-        assert changes[0] <= 3  # of an edit that takes two steps, the first
         everywhere = [len(target ^ set(benchmark.scene_of(one).items())) for one in asked.pool.values()]
-        assert max(changes) <= sum(everywhere) / len(everywhere)
+        assert sum(everywhere) / len(everywhere) > 1.5 * sum(changes) / 4
 
 
 def test_nothing_to_show_and_unknown_pairs_are_refused(made_dataset: Path, tmp_path: Path) -> None:
