@@ -15,7 +15,13 @@ from trace_retriever.mbeir.pairs import Pair, sorted_pairs
 
 README = Path("README.md")
 SEEDS = Path("results/seeds.json")
-SYSTEMS = {"auto": "adaptive", "always": "always reason", "never": "never reason", "encoder": "encoder-only"}
+SYSTEMS = {
+    "auto": "adaptive",
+    "blend": "blend",
+    "always": "always reason",
+    "never": "never reason",
+    "encoder": "encoder-only",
+}
 RESAMPLES = 2000
 
 
