@@ -20,7 +20,8 @@ git ls-files -z --cached --others --exclude-standard |
   tar --null --files-from=- -cf - | tar -xf - -C "$copy"
 cp "$params" "$copy/params.yaml"
 cd "$copy"
-rm -rf dvc.lock results
+rm -f dvc.lock
+find results -mindepth 1 -maxdepth 1 ! -name seeds.json -exec rm -rf {} +  # those are figures of other runs, an input of evaluate
 export PYTHONPATH=$copy/src/trace DVC_NO_ANALYTICS=1
 git init --quiet
 git add --all
