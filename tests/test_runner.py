@@ -95,6 +95,8 @@ def test_an_optional_input_may_be_absent_but_not_when_it_is_named(here: Path) ->
         run_step("probe", ProbeConfig(), inputs={"extra": here / "none"})
     (here / "data/extra").mkdir()
     assert run_step("probe", ProbeConfig())["extra"] is True
+    named = {"text": here / "data/text"}
+    assert run_step("probe", ProbeConfig(), inputs=named)["extra"] is False
 
 
 def test_a_fault_leaves_the_old_outputs_and_keeps_the_work(here: Path) -> None:

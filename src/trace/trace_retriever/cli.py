@@ -75,7 +75,12 @@ for _step in STEPS.values():
 )
 @click.option("--dataset", type=PATH, default=Path("data/mbeir"), show_default=True, help="M-BEIR data set.")
 @click.option(
-    "--query", "names", multiple=True, metavar="PAIR[:N]", help="Test query N of a pair; repeatable."
+    "--query",
+    "names",
+    multiple=True,
+    required=True,
+    metavar="PAIR[:N]",
+    help="Test query N of a pair; repeatable.",
 )
 @click.option("--reason", type=click.Choice(["auto", "never", "always"]), default="auto", show_default=True)
 @click.option(

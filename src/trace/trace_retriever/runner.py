@@ -90,8 +90,9 @@ def _resolve_inputs(step: Step, given: Mapping[str, Path]) -> dict[str, Path | N
     for key, optional in step.optional.items():
         if key in given and not given[key].exists():
             raise DataError(f"input {key!r} of step {step.name!r} not found", where=given[key])
-        found = given.get(key) or (Path(optional) if optional and Path(optional).exists() else None)
-        paths[key] = found
+        # defaults belong together: beside named inputs, what lies at a default path is another run's
+        default_there = not given and optional is not None and Path(optional).exists()
+        paths[key] = given.get(key) or (Path(optional) if optional and default_there else None)
     return paths
 
 
