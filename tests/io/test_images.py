@@ -64,7 +64,7 @@ def test_a_linked_folder_below_the_root_is_followed_but_not_left(tmp_path: Path)
 
 
 def test_a_bomb_is_refused_by_its_header() -> None:
-    with pytest.raises(ImageError, match="10000 x 10000 pixels; the limit is 50,000,000"):
+    with pytest.raises(ImageError, match="too many pixels"):
         decode_image(bomb(10_000, 10_000), ImageLimits(), where="bomb.png")
 
 

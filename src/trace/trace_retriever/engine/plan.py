@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+MAX_PADDING = 1.05  # positions computed for a batch, as a multiple of its tokens
+
 
 def windows(total: int, size: int) -> Iterator[range]:
     """Cut `range(total)` into consecutive ranges of `size` (the last may be shorter)."""
@@ -10,23 +12,25 @@ def windows(total: int, size: int) -> Iterator[range]:
 
 
 def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Group indices so that rows x longest row stays within a budget of tokens.
+    """Group indices so that rows x longest row stays within a budget and hardly exceeds the rows' tokens.
 
-    Rows are taken from short to long, ties in input order, so little of a batch is padding and the plan
-    depends on the lengths alone.
+    Rows are taken from short to long, ties in input order, so the plan depends on the lengths alone.
 
     Args:
-        lengths: tokens of each row.
+        lengths: tokens of each row, at least 1.
         budget: tokens of a batch, padding included; a single row may exceed it.
 
     Yields:
         The indices of one batch; every index appears exactly once.
     """
     batch: list[int] = []
+    tokens = 0
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
-        if batch and (len(batch) + 1) * lengths[index] > budget:
+        slots = (len(batch) + 1) * lengths[index]
+        if batch and (slots > budget or slots > MAX_PADDING * (tokens + lengths[index])):
             yield batch
-            batch = []
+            batch, tokens = [], 0
         batch.append(index)
+        tokens += lengths[index]
     if batch:
         yield batch

@@ -1,6 +1,6 @@
-"""One forward over a batch of prompts: last states, first-token logits and the KV cache to decode from.
+"""One forward over a batch of prompts: last states, first-token logits and what a row needs to go on from.
 
-Shapes: B rows, L positions (left-padded), H hidden, V vocabulary.
+Shapes: B rows, T positions (padded on the right), H hidden, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -9,10 +9,13 @@ from typing import Any
 
 import torch
 
-from trace_retriever.model.batch import Row, collate
+from trace_retriever.engine.counters import Counters
+from trace_retriever.engine.prompts import Prompt
+from trace_retriever.engine.vision import VisionCache, as_outputs
+from trace_retriever.errors import CheckpointError
+from trace_retriever.model.batch import pad
 from trace_retriever.model.bundle import TraceModel
-from trace_retriever.model.forward import NETWORK_INPUTS, logits
-from trace_retriever.model.items import Item
+from trace_retriever.model.forward import logits
 
 
 @dataclass(kw_only=True)
@@ -22,31 +25,55 @@ class Prefilled:
     Attributes:
         states_BH: last-layer states at the prompts' last tokens.
         logits_BV: what they predict, float32.
-        mask_BL: 1 where the cache holds a token, 0 where it holds padding.
-        next_B: the M-RoPE position of the next token (text after a picture goes on at the maximum plus one).
-        cache: the KV cache, or None if nothing will be decoded.
+        lengths: tokens of each prompt.
+        positions: the M-RoPE position of each row's next token (words go on from a picture's largest).
+        cache: transformers' KV cache [B, heads, T, size] a layer; None if nothing will be decoded.
     """
 
     states_BH: torch.Tensor  # noqa: N815 - shape suffixes
     logits_BV: torch.Tensor  # noqa: N815
-    mask_BL: torch.Tensor  # noqa: N815
-    next_B: torch.Tensor  # noqa: N815
+    lengths: list[int]
+    positions: list[int]
     cache: Any
 
 
-def prefill(model: TraceModel, items: Sequence[Item], *, keep_cache: bool) -> Prefilled:
-    """Run the language model over the items' prompts; `lm_head` sees the last positions only."""
+@torch.inference_mode()
+def prefill(
+    model: TraceModel, vision: VisionCache, prompts: Sequence[Prompt], counters: Counters, *, keep_cache: bool
+) -> Prefilled:
+    """Run the language model over prompts; `lm_head` sees the last positions only.
+
+    Padding stands on the right, where causal attention hides it from the tokens of its row: no mask is
+    needed.
+
+    Raises:
+        CheckpointError: a state is not finite.
+    """
     from transformers import DynamicCache
 
     network: Any = model.network
-    batch = collate(model, [Row(item) for item in items], padding="left")
-    inputs = {key: batch[key] for key in NETWORK_INPUTS if key in batch}
+    grids = [prompt.grid for prompt in prompts]
+    merge = model.pictures.spec.merge_size
+    batch = pad([prompt.ids for prompt in prompts], grids, model.image_id, model.pad_id, merge, "right")
+    lengths_B, positions = batch["lengths"], batch["position_ids"].amax(dim=(0, 2)) + 1
+    counters.prefill_calls += 1
+    counters.prefill_slots += batch["input_ids"].numel()
+    counters.prefill_tokens += int(lengths_B.sum())
     cache = DynamicCache(config=model.config.get_text_config()) if keep_cache else None
-    states_BH = network.model(**inputs, past_key_values=cache, use_cache=keep_cache).last_hidden_state[:, -1]
+    states_BTH = network.model(
+        input_ids=batch["input_ids"].to(model.device),
+        position_ids=batch["position_ids"].to(model.device),
+        mm_encoder_outputs=as_outputs(vision.features(prompts)),
+        past_key_values=cache,
+        use_cache=keep_cache,
+    ).last_hidden_state
+    states_BH = states_BTH[torch.arange(len(prompts)), lengths_B - 1]
+    if not states_BH.isfinite().all():
+        raise CheckpointError("the model's states are not finite", remedy="train again, or take float32")
     return Prefilled(
         states_BH=states_BH,
         logits_BV=logits(network, states_BH).float(),
-        mask_BL=batch["attention_mask"],
-        next_B=batch["position_ids"].amax(dim=(0, 2)) + 1,
+        lengths=lengths_B.tolist(),
+        positions=positions.tolist(),
         cache=cache,
     )

@@ -1,7 +1,8 @@
 """Pictures from untrusted records: inside their root, of a known format, bounded before they are decoded."""
 
 import io
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -10,6 +11,10 @@ from PIL import Image, UnidentifiedImageError
 from trace_retriever.errors import ImageError
 
 FORMATS = ("JPEG", "PNG", "WEBP")
+_BOMBS = (
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)  # the latter where warnings are errors
 _MISSING = "restore the file or drop the record"
 
 
@@ -75,19 +80,35 @@ def load_image(root: Path, name: str, limits: ImageLimits | None = None) -> Imag
 
 def decode_image(content: bytes, limits: ImageLimits, *, where: str) -> Image.Image:
     """Decode bounded bytes as an RGB picture; see `load_image` for limits and errors."""
+    with _faults_named(where):
+        return _open(content, limits, where).convert("RGB")
+
+
+def image_size(content: bytes, limits: ImageLimits, *, where: str) -> tuple[int, int]:
+    """Width and height of a picture from its header, no pixel decoded; limits and errors as `load_image`."""
+    with _faults_named(where):
+        return _open(content, limits, where).size
+
+
+def _open(content: bytes, limits: ImageLimits, where: str) -> Image.Image:
     if len(content) > limits.max_bytes:
         raise ImageError(f"picture of {len(content):,} bytes; the limit is {limits.max_bytes:,}", where=where)
+    image = Image.open(io.BytesIO(content), formats=FORMATS)
+    if image.width * image.height > limits.max_pixels:
+        raise ImageError(
+            f"picture of {image.width} x {image.height} pixels; the limit is {limits.max_pixels:,}",
+            where=where,
+        )
+    return image
+
+
+@contextmanager
+def _faults_named(where: str) -> Iterator[None]:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own, lower limit is next
-            image = Image.open(io.BytesIO(content), formats=FORMATS)
-            if image.width * image.height > limits.max_pixels:
-                raise ImageError(
-                    f"picture of {image.width} x {image.height} pixels; the limit is {limits.max_pixels:,}",
-                    where=where,
-                )
-            return image.convert("RGB")
+        yield
     except UnidentifiedImageError:
         raise ImageError("not a JPEG, PNG or WebP picture", where=where) from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"picture has too many pixels: {error}", where=where) from None
+    except (OSError, SyntaxError, ValueError) as error:
         raise ImageError(f"picture cannot be decoded: {error}", where=where) from None

@@ -2,6 +2,8 @@
 
 import math
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from trace_retriever.errors import CheckpointError, ImageError
-from trace_retriever.io.images import ImageLimits, decode_image
+from trace_retriever.io.files import digest_bytes
+from trace_retriever.io.images import ImageLimits, decode_image, image_size
 
 CACHE_BYTES = 512 << 20
 CONFIG = "preprocessor_config.json"
@@ -110,6 +113,23 @@ class Patches:
     grid: tuple[int, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which picture it is, and how it will be cut: digest of its content, grid (high, wide) in patches."""
+
+    digest: str
+    grid: tuple[int, int]
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Have an error name the file."""
+    try:
+        yield
+    except ImageError as error:
+        raise ImageError(error.problem, where=path, remedy=error.remedy) from None
+
+
 class PictureReader:
     """Reads pictures as patches, remembering the latest ones up to a bound on memory.
 
@@ -127,8 +147,12 @@ class PictureReader:
         self._cache: OrderedDict[Path, Patches] = OrderedDict()
         self._free = cache_bytes
 
-    def read(self, image: Path | Image.Image) -> Patches:
+    def read(self, image: Path | Image.Image, *, remember: bool = True) -> Patches:
         """Patches of a picture, from the cache when it was read before.
+
+        Args:
+            image: a file, or a picture in memory.
+            remember: whether the cache keeps it; threads that read side by side must not ask for that.
 
         Raises:
             ImageError: it is missing, cannot be read or decoded, is too large, or is extremely long.
@@ -138,23 +162,42 @@ class PictureReader:
         if image in self._cache:
             self._cache.move_to_end(image)
             return self._cache[image]
-        opened = self._open(image)
-        try:
+        opened = decode_image(self._content(image), self.limits, where=str(image))
+        with _naming(image):
             patches = self._cut(opened)
-        except ImageError as error:
-            raise ImageError(error.problem, where=image, remedy=error.remedy) from None
-        self._remember(image, patches)
+        if remember:
+            self._remember(image, patches)
         return patches
 
-    def _open(self, path: Path) -> Image.Image:
+    def identify(self, image: Path | Image.Image) -> Identity:
+        """A picture's digest and grid; its pixels are not decoded.
+
+        Raises:
+            ImageError: as `read`, except for what only decoding shows.
+        """
+        if isinstance(image, Image.Image):
+            pixels = image.convert("RGB")
+            return Identity(
+                digest_bytes(repr(pixels.size).encode() + pixels.tobytes()), self.grid(image.size)
+            )
+        content = self._content(image)
+        with _naming(image):
+            size = image_size(content, self.limits, where=str(image))
+            return Identity(digest_bytes(content), self.grid(size))
+
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Grid (high, wide), in patches, of a picture of a size (wide, high) in pixels."""
+        wide, high = self.spec.size(*size)
+        return high // self.spec.patch_size, wide // self.spec.patch_size
+
+    def _content(self, path: Path) -> bytes:
         try:
             with path.open("rb") as stream:
-                content = stream.read(self.limits.max_bytes + 1)
+                return stream.read(self.limits.max_bytes + 1)
         except OSError as error:
             raise ImageError(
                 f"picture cannot be read: {error.strerror}", where=path, remedy="restore the file"
             ) from None
-        return decode_image(content, self.limits, where=str(path))
 
     def _cut(self, image: Image.Image) -> Patches:
         wide, high = self.spec.size(*image.size)
