@@ -2,6 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
 from trace_retriever import cli
@@ -24,7 +25,11 @@ HOP, EDIT, CAPTION = Pair("mojihop", 1), Pair("mojiedit", 7), Pair("mojicap", 0)
 def directory(made_dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An untrained model that knows the benchmark's words."""
     path = tmp_path_factory.mktemp("model")
-    build_tiny(SIZE, World.load(made_dataset).vocabulary, pixels=48, seed=0).save(path)
+    model = build_tiny(SIZE, World.load(made_dataset).vocabulary, pixels=48, seed=0)
+    with torch.no_grad():  # lest the last token, a special one, be its own most probable successor
+        for parameter in model.network.get_submodule("model.language_model.layers").parameters():
+            parameter.mul_(5.0)
+    model.save(path)
     return path
 
 
