@@ -16,6 +16,7 @@ from trace_retriever.model.items import Item
 from trace_retriever.model.pictures import PatchSpec, PictureReader
 from trace_retriever.model.prompt import Prompter
 from trace_retriever.model.settings import Settings
+from trace_retriever.model.vision_attention import attend_by_length
 
 
 @dataclass
@@ -136,6 +137,7 @@ def load_model(
     network = _load_network(path, dtype)
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)
     processor = read_json(path / "preprocessor_config.json")
+    attend_by_length(network)
     return TraceModel(network.to(device).eval(), tokenizer, processor, settings)
 
 
