@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -180,3 +181,11 @@ def test_a_scheduler_without_rows_has_nothing_to_do(model: TraceModel) -> None:
     assert scheduler.step() == []
     assert not scheduler.busy
     assert not scheduler.full
+
+
+def test_half_precision_gives_nearly_the_same_vectors(model: TraceModel, items: Sequence[Item]) -> None:
+    half = replace(model, network=deepcopy(model.network).to(torch.bfloat16))
+    exact = Engine(model).encode(items, reason="never")
+    for one, other in zip(exact, Engine(half).encode(items, reason="always"), strict=True):
+        assert other.direct.dtype == np.float32
+        assert float(one.direct @ other.direct) > 0.99
