@@ -41,7 +41,7 @@ def computed(model: TraceModel, asked: Sequence[Prompt]) -> Any:
 @torch.inference_mode()
 def test_features_are_those_of_the_vision_tower_each_picture_computed_once(model: TraceModel) -> None:
     counters = Counters()
-    cache, asked = VisionCache(model, counters), prompts(model, 3)
+    cache, asked = VisionCache(model, counters, 1 << 20), prompts(model, 3)
     order = [asked[index] for index in (2, 0, 2, 1, 0)]
     outputs = as_outputs(cache.features(order))
     assert outputs is not None
@@ -62,7 +62,7 @@ def test_features_are_those_of_the_vision_tower_each_picture_computed_once(model
 def test_the_least_recently_used_is_dropped_and_read_again_when_needed() -> None:
     model = build("qwen2_5_vl")
     asked = prompts(model, 3)
-    size = VisionCache(model, Counters()).features(asked[:1])[0].nbytes
+    size = VisionCache(model, Counters(), 1 << 20).features(asked[:1])[0].nbytes
     cache = VisionCache(model, Counters(), max_bytes=2 * size)
     cache.features(asked[:2])
     cache.features(asked[:1])

@@ -39,6 +39,8 @@ class Engine:
         max_seconds: time after which a row that still writes is given up for its direct vector; None for no
             limit. With one, results depend on the clock.
         workers: threads that read pictures.
+        vision_bytes: memory for features of pictures that may come again; a 7B model's picture of 256 tokens
+            takes 1.8 MB in bfloat16.
         graphs: whether decoding steps are captured as CUDA graphs; None does where the model is on CUDA.
     """
 
@@ -52,6 +54,7 @@ class Engine:
         route_threshold: float | None = None,
         max_seconds: float | None = None,
         workers: int = 2,
+        vision_bytes: int = 256 << 20,
         graphs: bool | None = None,
     ) -> None:
         self.model = model
@@ -62,7 +65,7 @@ class Engine:
             route_threshold=route_threshold,
             seconds=max_seconds,
         )
-        self.scheduler = Scheduler(model, limits, slots=slots)
+        self.scheduler = Scheduler(model, limits, slots=slots, vision_bytes=vision_bytes)
         if model.device.type == "cuda" if graphs is None else graphs:
             self.scheduler.graph(GraphedStep(self.scheduler.language))
 

@@ -47,15 +47,18 @@ class Scheduler:
         model: the model; put into evaluation mode while it works.
         limits: of each trace.
         slots: rows that write at a time.
+        vision_bytes: memory for features of pictures that may come again.
 
     Attributes:
         language: the decoding step, for `graph` to be given a captured one of.
     """
 
-    def __init__(self, model: TraceModel, limits: Limits, *, slots: int) -> None:
+    def __init__(
+        self, model: TraceModel, limits: Limits, *, slots: int, vision_bytes: int = 256 << 20
+    ) -> None:
         self.model, self.limits = model, limits
         self.counters = Counters()
-        self.vision = VisionCache(model, self.counters)
+        self.vision = VisionCache(model, self.counters, vision_bytes)
         positions = model.settings.max_prompt_tokens + limits.trace_tokens + 1
         self.language = LanguageStep(model.network, positions)
         self._graphed: GraphedStep | None = None
@@ -156,6 +159,8 @@ class Scheduler:
                 ended.append((slot, ending))
             else:
                 row.write(token, logprob)
+        if not ended:
+            return []
         slots = [slot for slot, _ in ended]
         vectors = unit_vectors(states_NH[slots])
         done = [

@@ -59,7 +59,7 @@ class Slots:
     def _grow(self, positions: int) -> None:
         have = self.cache.shape[4]
         if positions > have:
-            self.cache = F.pad(self.cache, (0, 0, 0, max(positions - have, GROWTH)))
+            self.cache = F.pad(self.cache, (0, 0, 0, max(positions - have, have // 2, GROWTH)))
 
     def drop(self, finished: Sequence[int]) -> None:
         """Free some slots: the last row in use moves into each gap."""

@@ -16,8 +16,6 @@ from trace_retriever.engine.prompts import Prompt
 from trace_retriever.model.bundle import TraceModel
 from trace_retriever.model.pictures import Patches
 
-CACHE_BYTES = 256 << 20
-
 
 @dataclass(frozen=True)
 class Features:
@@ -48,7 +46,7 @@ class VisionCache:
         max_bytes: how much memory the features may hold.
     """
 
-    def __init__(self, model: TraceModel, counters: Counters, max_bytes: int = CACHE_BYTES) -> None:
+    def __init__(self, model: TraceModel, counters: Counters, max_bytes: int) -> None:
         self._model = model
         self._counters = counters
         self._free = max_bytes
