@@ -93,7 +93,7 @@ def _modes(section: dict[str, Any]) -> str:
     cost = section["route_cost"]
     rows += [
         "",
-        f"A direct query takes {cost['direct_ms']:.2f} ms, a trace token {cost['trace_token_ms']:.3f} ms more.",
+        f"A direct query takes {cost['direct_ms']:.2f} ms, a trace token {cost['trace_token_ms']:.3f} ms.",
     ]
     return "\n".join(rows)
 
@@ -101,8 +101,9 @@ def _modes(section: dict[str, Any]) -> str:
 def _direct(section: dict[str, Any]) -> str:
     systems = section["systems"]
     return (
-        f"**Simple queries alone** ({section['queries']}): {systems['auto']['queries_per_second']:.0f} a second "
-        f"with routes, {section['auto_over_never']:.2f} x the time of the engine without, "
+        f"**Simple queries alone** ({section['queries']}): "
+        f"{systems['auto']['queries_per_second']:.0f} a second with routes, "
+        f"{section['auto_over_never']:.2f} x the time of the engine without, "
         f"{section['auto_over_plain']:.2f} x that of plain forwards in sorted batches of 32; VLM2Vec's loop "
         f"(dataset order, `lm_head` over all positions) takes "
         f"{systems['vlm2vec_32']['seconds'] / systems['auto']['seconds']:.1f} x. "

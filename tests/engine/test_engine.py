@@ -1,10 +1,12 @@
 """What the engine computes, counted without a clock, and what bounds it."""
 
+import gc
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -189,3 +191,37 @@ def test_half_precision_gives_nearly_the_same_vectors(model: TraceModel, items: 
     for one, other in zip(exact, Engine(half).encode(items, reason="always"), strict=True):
         assert other.direct.dtype == np.float32
         assert float(one.direct @ other.direct) > 0.99
+
+
+def states_alive(model: TraceModel) -> int:
+    """Bytes of all tensors that are as wide as a state and no weight."""
+    weights = {weight.data_ptr() for weight in model.network.parameters()}
+    tensors = [thing for thing in gc.get_objects() if type(thing) is torch.Tensor]
+    states = [one for one in tensors if one.ndim >= 2 and one.shape[-1] == model.dim]
+    return sum(one.nbytes for one in states if one.data_ptr() not in weights)
+
+
+def test_no_states_are_kept_while_traces_are_written(
+    model: TraceModel, items: Sequence[Item], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is alive after a step: vectors that come out, and what the step itself made; no list of states."""
+    slots, alive = 4, []
+    step = Scheduler.step
+
+    def watched(self: Scheduler) -> Any:
+        done = step(self)
+        alive.append(states_alive(model))
+        return done
+
+    words = [item for item in items if item.image is None]  # features of pictures are kept on purpose
+    engine = Engine(model, slots=slots)
+    gc.collect()
+    before = states_alive(model)
+    monkeypatch.setattr(Scheduler, "step", watched)
+    found = list(engine.encode(words, reason="always"))
+    assert max(one.trace_tokens for one in found) > 4
+    assert len(alive) > 8
+    state, layers = model.dim * 4, len(model.config.text_config.layer_types) + 1
+    results = 2 * len(words) * state  # the vectors that come out
+    assert max(alive) - before <= results + 2 * slots * state
+    assert max(alive) - before < sum(one.trace_tokens for one in found) * layers * state / 4
