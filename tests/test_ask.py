@@ -12,6 +12,7 @@ from trace_retriever.errors import DataError
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import Pair
 from trace_retriever.model.bundle import TraceModel, load_model
+from trace_retriever.model.settings import RouteSetting
 from trace_retriever.model.tiny import build_tiny
 from trace_retriever.openmoji.world import World
 
@@ -80,6 +81,21 @@ def test_a_description_says_what_was_asked_and_found(answers: list[Answer]) -> N
         assert answer.encoded.route in text
     assert answers[1].query.query_img_path is not None
     assert answers[1].query.query_img_path in describe(answers[1])
+
+
+def test_a_model_is_asked_with_the_route_it_was_registered_with(directory: Path, made_dataset: Path) -> None:
+    """One query, three thresholds: nothing but `trace.json` differs."""
+    layout, found = Layout(made_dataset), {}
+    for threshold in (0.0, 2.0, None):
+        copy = load_model(directory)
+        route = None if threshold is None else RouteSetting(system="budget", threshold=threshold)
+        copy.settings = copy.settings.model_copy(update={"route": route})
+        found[threshold] = ask(copy, layout, HOP, 0, top=1)
+    assert [found[key].encoded.route for key in (0.0, 2.0)] == ["simple", "complex"]
+    assert found[0.0].encoded.trace_tokens == 0
+    assert found[2.0].encoded.trace_tokens > 0
+    assert "simple from 2 on" in describe(found[2.0])
+    assert "registered" not in describe(found[None])
 
 
 def test_answers_are_drawn_one_a_row(answers: list[Answer], made_dataset: Path, tmp_path: Path) -> None:

@@ -12,6 +12,13 @@ from trace_retriever.io.files import digest_tree, write_json
 from trace_retriever.runner import run_step
 
 RATES = {"mojicap_task0": 0.9, "mojihop_task1": 0.8, "mojiedit_task7": 0.7}
+BUDGET = {
+    "threshold": 0.125,
+    "limit": 8.0,
+    "cost": {"base": 0.0, "token": 1.0, "unit": "tokens"},
+    "split": "val",
+    "expected": {"headline": 0.8, "reasoning_rate": 0.5, "trace_tokens": 7.5, "cost": 7.5},
+}
 PARTS = ("model", "evaluation", "verdict", "validation")
 
 
@@ -27,9 +34,11 @@ def write_model(folder: Path) -> Path:
 
 def write_chain(root: Path, config: GateConfig | None = None) -> Path:
     """Write all parts below `root` and run the gate over them; returns `root`."""
-    model = write_model(root / "model")
-    frames = records("auto", RATES), records("never", RATES | {"mojihop_task1": 0.2})
-    write_evaluation(root / "evaluation", *frames, model=digest_tree(model))
+    model = root / "model" if (root / "model").exists() else write_model(root / "model")
+    systems = ("auto", "budget", "always", "oracle")
+    frames = [records(system, RATES) for system in systems] if config else [records("auto", RATES)]
+    frames.append(records("never", RATES | {"mojihop_task1": 0.2}))
+    write_evaluation(root / "evaluation", *frames, model=digest_tree(model), budget=BUDGET)
     write_validation(root / "validation")
     inputs = {name: root / name for name in ("evaluation", "validation")}
     where = {"out": root / "verdict", "report": root / "gate report", "work_root": root / "work"}

@@ -10,12 +10,13 @@ LAYERS = (
     {"config"},
     {"model"},
     {"mbeir"},
-    {"engine", "search"},
+    {"engine", "store"},
+    {"search", "bulk"},
     {"training", "traces", "validation", "evaluation", "gates"},
     {"openmoji", "cards"},
     {"steps"},
     {"runner"},
-    {"ask", "doctor"},
+    {"kubeflow", "ask", "doctor", "kubernetes"},
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

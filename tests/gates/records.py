@@ -38,13 +38,16 @@ def records(system: str, rates: Mapping[str, float], *, shift: int = 0, **values
     return pd.concat(frames, ignore_index=True)
 
 
-def write_evaluation(folder: Path, *frames: pd.DataFrame, model: str | None = None) -> Path:
+def write_evaluation(
+    folder: Path, *frames: pd.DataFrame, model: str | None = None, budget: dict[str, Any] | None = None
+) -> Path:
     """Write `queries.parquet` and `results.json`; returns the folder."""
     folder.mkdir(parents=True)
     table = pd.concat(frames, ignore_index=True)
     table.to_parquet(folder / "queries.parquet")
     pairs = {str(pair): {"true_route": TRUE_ROUTES[str(pair)]} for pair in table["pair"].unique()}
-    write_json(folder / "results.json", {"pairs": pairs, "embeddings": {"trace": {"model": model}}})
+    about = {"pairs": pairs, "embeddings": {"trace": {"model": model}}, "budget": budget}
+    write_json(folder / "results.json", about)
     return folder
 
 

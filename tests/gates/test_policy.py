@@ -91,6 +91,15 @@ def test_a_better_champion_refuses_on_the_pairs_it_is_better_on() -> None:
     assert "worse than the champion" in check.why
 
 
+def test_a_champion_may_have_been_served_as_another_system() -> None:
+    champion = evidence(records("auto", GOOD), records("never", GOOD | {"mojihop_task1": 0.1}))
+    own = evidence(records("budget", GOOD | {"mojihop_task1": 0.5}))
+    against_never = ChampionParams(system="never")
+    assert rule(GateConfig(system="budget", champion=against_never), own, champion).passed
+    against_auto = ChampionParams(system="auto")
+    assert not rule(GateConfig(system="budget", champion=against_auto), own, champion).passed
+
+
 def test_noise_that_hides_the_answer_refuses_and_says_so() -> None:
     champion = evidence(records("auto", GOOD, shift=77))  # the same rates on other queries
     verdict = rule(GateConfig(), evidence(records("auto", GOOD)), champion)

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from trace_retriever.io.files import digest_tree, read_json, write_json
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.steps.embed import embed
 from trace_retriever.steps.evaluate import evaluate
+from trace_retriever.store.embeddings import Embeddings
+from trace_retriever.store.shards import table_name
 
 CONFIG = EvaluateConfig(resamples=100, examples=4, depth=50)
 PAIRS = [CAPTION, HOP, EDIT]
-SYSTEMS = {"auto", "never", "always", "oracle", "blend", "encoder"}
+SYSTEMS = {"auto", "never", "always", "oracle", "blend", "budget", "encoder"}
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +162,8 @@ def test_the_report_has_tables_plots_and_pictures(done: tuple[Path, dict[str, An
         "auto minus never",
         "auto minus encoder",
         "Reliability",
+        "Recall against cost",
+        "Does a low P(&lt;|emb|&gt;) predict that a trace helps?",
         "wanted",
         "data:image/png",
         "<svg",
@@ -174,6 +179,56 @@ def test_equal_inputs_give_equal_bytes(
     assert run(world, tmp_path) == done[1]
     assert digest_tree(tmp_path / "out") == digest_tree(done[0] / "out")
     assert digest_tree(tmp_path / "report") == digest_tree(done[0] / "report")
+
+
+def test_a_budget_is_chosen_on_val_and_found_again_on_test(world: Path, tmp_path: Path) -> None:
+    """By hand from the vectors' own table: who reasons, what it costs, and that the records say the same."""
+    config = EvaluateConfig.model_validate(
+        CONFIG.model_dump() | {"route_budget": {"tokens": 2.0}, "examples": 0, "global_pool": False}
+    )
+    metrics = run(world, tmp_path, config, baseline=False)
+    choice = read_json(tmp_path / "out/results.json")["budget"]
+    assert (choice["limit"], choice["split"]) == (2.0, "val")
+    assert metrics["route_threshold"] == choice["threshold"]
+    table = Embeddings.load(world / "trace").query_table
+    table["used"] = table["trace_tokens"].where(table["p_emb"] < choice["threshold"], 0)
+    by_pair = table.groupby(["split", "pair"])["used"].mean()
+    assert by_pair["val"].mean() == pytest.approx(choice["expected"]["trace_tokens"])
+    assert by_pair["val"].mean() <= 2.0
+    assert metrics["average_tokens"]["budget"] == pytest.approx(by_pair["test"].mean())
+    assert 0 < metrics["average_tokens"]["budget"] < metrics["average_tokens"]["always"]
+    records = pd.read_parquet(tmp_path / "out/queries.parquet")
+    mine = records[records["system"] == "budget"].set_index("qid")
+    reasoning = table[table["split"] == "test"].set_index("qid")["p_emb"] < choice["threshold"]
+    assert (mine["route"].eq("complex") == reasoning[mine.index]).all()
+    for system, chosen in (("always", reasoning), ("never", ~reasoning)):
+        other = records[records["system"] == system].set_index("qid")
+        qids = chosen.index[chosen]
+        assert (mine.loc[qids, "rank"] == other.loc[qids, "rank"]).all()
+
+
+def test_the_curve_has_the_figures_of_the_systems(done: tuple[Path, dict[str, Any]]) -> None:
+    root, metrics = done
+    curve = pd.read_csv(root / "report/route_curve.csv", keep_default_na=False)
+    assert set(curve["split"]) == {"val", "test"}
+    rows = curve[(curve["split"] == "test") & (curve["point"] != "")].to_dict("records")
+    test: dict[Any, Any] = {(row["pair"], row["point"]): row for row in rows}
+    for system in SYSTEMS - {"blend", "encoder"}:
+        average = test["average", system]
+        assert float(average["headline"]) == pytest.approx(metrics["average"][system], abs=1e-5)
+        assert float(average["trace_tokens"]) == pytest.approx(metrics["average_tokens"][system], abs=1e-4)
+        for pair in PAIRS:
+            found = test[pair.name, system]["headline"]
+            assert float(found) == pytest.approx(metrics["headline"][system][pair.name], abs=1e-5)
+
+
+def test_a_budget_that_direct_answers_exceed_is_refused(world: Path, tmp_path: Path) -> None:
+    cost = {"direct_ms": 5.0, "trace_token_ms": 1.0}
+    config = EvaluateConfig.model_validate(
+        CONFIG.model_dump() | {"route_budget": {"milliseconds": 4.0, "cost": cost}}
+    )
+    with pytest.raises(ConfigError, match=r"a budget of 4\.0 milliseconds is below the 5"):
+        run(world, tmp_path, config)
 
 
 def test_seeds_stand_in_the_report(world: Path, done: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
@@ -228,13 +283,11 @@ def test_a_baseline_with_other_queries_is_refused(world: Path, tmp_path: Path) -
     copy.mkdir()
     for name in ("dataset", "trace"):
         (copy / name).symlink_to(world / name)
-    (copy / "encoder").mkdir()
-    for path in (world / "encoder").iterdir():
-        (copy / "encoder" / path.name).symlink_to(path)
-    table = pd.read_parquet(world / "encoder/queries.parquet")
+    shutil.copytree(world / "encoder", copy / "encoder")
+    path = copy / "encoder/queries" / table_name(0)
+    table = pd.read_parquet(path)
     table.loc[table["qid"] == "14:100", "qid"] = "14:199"
-    (copy / "encoder/queries.parquet").unlink()
-    table.to_parquet(copy / "encoder/queries.parquet")
+    table.to_parquet(path)
     with pytest.raises(DataError, match="the baseline has other test queries of mojihop_task1"):
         run(copy, tmp_path)
 

@@ -1,15 +1,17 @@
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from tests.cards.chain import register_chain, write_chain
+from tests.cards.chain import BUDGET, register_chain, write_chain, write_model
 from tests.gates.records import FILES, records, write_evaluation
 
 from trace_retriever.config import load_section
-from trace_retriever.config.gate import FloorParams, GateConfig
+from trace_retriever.config.gate import FloorParams, GateConfig, ReasoningParams
 from trace_retriever.errors import ConfigError, DataError, GateFailed
 from trace_retriever.gates.evidence import read_evidence
 from trace_retriever.io.files import digest_file, digest_tree, read_json, write_json
+from trace_retriever.model.settings import Settings
 
 
 @pytest.fixture
@@ -52,6 +54,62 @@ def test_a_refused_model_is_not_registered(tmp_path: Path) -> None:
     with pytest.raises(GateFailed):
         write_chain(tmp_path, GateConfig(floors=FloorParams(average=0.99)))
     with pytest.raises(DataError, match="the gate refused this model: floor: average"):
+        register_chain(tmp_path)
+    assert not (tmp_path / "registered").exists()
+
+
+OPEN = FloorParams(average=0.1)  # any floor: what matters is the judged system
+
+
+def _card(out: Path) -> str:
+    return " ".join((out / "MODEL_CARD.md").read_text().split())
+
+
+def test_the_judged_threshold_is_served(tmp_path: Path) -> None:
+    out = register_chain(write_chain(tmp_path, GateConfig(system="budget", floors=OPEN)))
+    settings = Settings.load(out)
+    assert settings.route_threshold == 0.125
+    assert settings.route is not None
+    assert (settings.route.system, settings.route.limit, settings.route.unit) == ("budget", 8.0, "tokens")
+    assert settings.route.expected == BUDGET["expected"]
+    assert settings.max_trace_tokens == 64
+    assert read_json(out / "manifest.json")["params"]["model"]["route"]["threshold"] == 0.125
+    assert "at least 0.125" in _card(out)
+    assert "budget of 8 tokens" in _card(out)
+    assert Settings.load(tmp_path / "model").route is None
+
+
+@pytest.mark.parametrize(
+    ("system", "threshold", "word"), [("never", 0.0, "Never"), ("always", 2.0, "Always")]
+)
+def test_a_fixed_mode_that_was_judged_is_served(
+    tmp_path: Path, system: Any, threshold: float, word: str
+) -> None:
+    reasoning = ReasoningParams(max_simple=1.0, min_complex=0.0)
+    config = GateConfig(system=system, floors=OPEN, reasoning=reasoning)
+    out = register_chain(write_chain(tmp_path, config))
+    assert Settings.load(out).route_threshold == threshold
+    assert f"{word}: its `trace.json` says so" in _card(out)
+
+
+def test_the_models_own_route_leaves_its_settings_as_they_were(chain: Path) -> None:
+    out = register_chain(chain)
+    assert (out / "trace.json").read_bytes() == (chain / "model/trace.json").read_bytes()
+    assert "most probable first token decides" in _card(out)
+
+
+def test_a_threshold_of_an_earlier_registration_does_not_outlive_its_verdict(tmp_path: Path) -> None:
+    write_json(
+        write_model(tmp_path / "model") / "trace.json",
+        {"kind": "trace", "route": {"system": "budget", "threshold": 0.5}},
+    )
+    out = register_chain(write_chain(tmp_path))
+    assert Settings.load(out).route is None
+
+
+def test_a_system_that_cannot_be_served_is_not_registered(tmp_path: Path) -> None:
+    write_chain(tmp_path, GateConfig(system="oracle", floors=OPEN))
+    with pytest.raises(DataError, match="judged 'oracle', which this model cannot be served as"):
         register_chain(tmp_path)
     assert not (tmp_path / "registered").exists()
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from trace_retriever.engine.encode import encode
 from trace_retriever.engine.encoded import Encoded, Reason
+from trace_retriever.engine.engine import Engine
 from trace_retriever.errors import DataError
 from trace_retriever.io.sheets import ASKED, OTHER, RIGHT, Cell, Row, draw_sheet
 from trace_retriever.mbeir.items import candidate_item, query_item
@@ -33,6 +33,7 @@ class Answer:
         found: the best candidates, best first, with their cosine.
         target_rank: rank of the best positive, from 1; None where the pool holds none (as for some of OVEN).
         pool_size: how many candidates there were.
+        threshold: what P(`<|emb|>`) was held against for the route; None where the first token decided.
     """
 
     pair: Pair
@@ -42,6 +43,7 @@ class Answer:
     found: tuple[tuple[Candidate, float], ...]
     target_rank: int | None
     pool_size: int
+    threshold: float | None = None
 
 
 def ask(
@@ -61,9 +63,12 @@ def ask(
         DataError: the data set has no test queries of the pair, or not so many.
     """
     query, pool = _find(layout, pair, number), list(layout.pool(pair, "test"))
-    (encoded,) = encode(model, [query_item(layout, query, pair)], reason=reason, what=None)
+    threshold = model.settings.route_threshold
+    engine = Engine(model, route_threshold=threshold)
+    (encoded,) = engine.encode([query_item(layout, query, pair)], reason=reason)
     items = [candidate_item(layout, candidate) for candidate in pool]
-    vectors = np.stack([done.direct for done in encode(model, items, reason="never", what=f"pool of {pair}")])
+    encoded_pool = engine.encode(items, reason="never", what=f"pool of {pair}")
+    vectors = np.stack([done.direct for done in encoded_pool])
     ranking = ExactIndex(vectors).search(encoded.vector(reason)[None], len(pool))
     order, scores = ranking.rows[0].tolist(), ranking.scores[0].tolist()
     positives = {row for row, candidate in enumerate(pool) if candidate.did in query.pos_cand_list}
@@ -75,6 +80,7 @@ def ask(
         found=tuple((pool[row], score) for row, score in zip(order[:top], scores[:top], strict=True)),
         target_rank=next((rank for rank, row in enumerate(order, 1) if row in positives), None),
         pool_size=len(pool),
+        threshold=threshold,
     )
 
 
@@ -109,7 +115,7 @@ def describe(answer: Answer) -> str:
     asked = [answer.asked or "(a picture)", *filter(None, [query.query_img_path])]
     lines = [
         f"query    {'  + '.join(asked)}",
-        f"route    {encoded.route}, P(<|emb|>) = {encoded.p_emb:.3f}",
+        f"route    {encoded.route}, P(<|emb|>) = {encoded.p_emb:.3g}{_rule(answer.threshold)}",
         *textwrap.wrap(encoded.trace, 96, initial_indent="trace    ", subsequent_indent=" " * 9),
     ]
     for place, (candidate, score) in enumerate(answer.found, 1):
@@ -118,6 +124,10 @@ def describe(answer: Answer) -> str:
         lines.append(f"{f'top {place}':<9}{score:.3f}  {shown}{mark}")
     lines.append(f"target   {_rank(answer)}")
     return "\n".join(lines)
+
+
+def _rule(threshold: float | None) -> str:
+    return "" if threshold is None else f" (simple from {threshold:.3g} on: the route it was registered with)"
 
 
 def picture_sheet(answers: Sequence[Answer], root: Path, path: Path) -> None:

@@ -193,8 +193,8 @@ PROGRAMS: tuple[Program, ...] = (
     (
         "C++ compiler",
         ("g++", "c++", "clang++"),
-        True,
-        "install g++: DeepSpeed compiles a small extension once",
+        False,
+        "optional: g++ for the extensions that DeepSpeed compiles; the chain runs without them",
     ),
     ("git", ("git",), True, "install git: DVC and the manifests use it"),
     ("dvc command", ("dvc",), True, "install dvc 3.67 into this environment and put it on the PATH"),

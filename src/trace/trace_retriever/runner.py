@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
@@ -10,15 +9,18 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from trace_retriever import __version__
 from trace_retriever.config import Section
 from trace_retriever.errors import DataError, Refused
 from trace_retriever.io.files import atomic_directory, digest_bytes, digest_tree, read_json, write_json
+from trace_retriever.io.locks import shared_directory
+from trace_retriever.io.nodes import Nodes
 from trace_retriever.step import STEPS, Metrics, Step
 
-WORK_ROOT = Path(".trace/work")
+WORK_ROOT = Path(os.environ.get("TRACE_WORK", ".trace/work"))  # machines of one run share it
 
 
 def run_step(
@@ -35,6 +37,8 @@ def run_step(
     The directories `out` and `report` (which gets `metrics.json` and `manifest.json` too) are replaced only
     when the step has finished or has refused; a fault or a kill leaves the old ones. What the step had done
     by then is in a work directory named by its config and inputs' digests, where the same call finds it.
+    Processes that run the same call at one time share that directory; the last of them removes it. Of the
+    machines of one run (`io.nodes`) only the first puts anything in place; the others return no metrics.
 
     Args:
         name: a key of `STEPS`.
@@ -58,10 +62,13 @@ def run_step(
     digests = {key: digest_tree(path) for key, path in paths.items() if path is not None}
     identity = {"step": name, "config": config.model_dump(mode="json"), "inputs": digests}
     work = work_root / f"{name}-{digest_bytes(repr(sorted(_flat(identity))).encode())[7:23]}"
-    work.mkdir(parents=True, exist_ok=True)
+    if not Nodes.from_environment().leads:
+        _help(step, config, paths, work)
+        return {}
     started = time.time()
     refusal: Refused | None = None
     with ExitStack() as stack:
+        stack.enter_context(shared_directory(work))
         new_out = stack.enter_context(atomic_directory(out))
         new_report = stack.enter_context(atomic_directory(report))
         try:
@@ -70,10 +77,18 @@ def run_step(
             refusal, metrics = error, error.metrics
         write_json(new_report / "metrics.json", metrics)
         write_json(new_report / "manifest.json", _manifest(identity, paths, new_out, started))
-    shutil.rmtree(work, ignore_errors=True)
     if refusal is not None:
         raise refusal
     return metrics
+
+
+def _help(step: Step, config: Section, paths: Mapping[str, Path | None], work: Path) -> None:
+    """Do this machine's part of a step whose outputs another one puts in place."""
+    with shared_directory(work), TemporaryDirectory() as folder:
+        out, report = Path(folder, "out"), Path(folder, "report")
+        out.mkdir()
+        report.mkdir()
+        step.function()(config, **paths, out=out, report=report, work=work)
 
 
 def _resolve_inputs(step: Step, given: Mapping[str, Path]) -> dict[str, Path | None]:
@@ -127,7 +142,8 @@ def _manifest(
         **identity,
         "paths": {key: str(path) for key, path in paths.items() if path is not None},
         "output": digest_tree(out),
-        "commit": _git_commit(),
+        "commit": os.environ.get("TRACE_COMMIT") or git_commit(),  # an image holds no repository
+        **({"run": os.environ["TRACE_RUN"]} if os.environ.get("TRACE_RUN") else {}),
         "version": __version__,
         "machine": machine(),
         "started": datetime.fromtimestamp(started, UTC).isoformat(timespec="seconds"),
@@ -145,7 +161,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
+    """The commit of the checkout that this runs in, `-dirty` where it was changed; None outside of one."""
     try:
         answer = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40"],

@@ -98,6 +98,7 @@ STEPS = {
             name="embed",
             summary="Encode the candidate pools and the queries.",
             inputs={"dataset": "data/mbeir", "model": "models/trace"},
+            optional={"previous": None},
             out="embeddings/trace",
         ),
         Step(

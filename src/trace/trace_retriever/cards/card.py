@@ -8,15 +8,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from trace_retriever.cards.figures import card_rows
 from trace_retriever.config.register import RegisterConfig
+from trace_retriever.model.settings import RouteSetting
 
 
-def model_card(config: RegisterConfig, evaluation: Path, verdict: dict[str, Any]) -> str:
+def model_card(
+    config: RegisterConfig, evaluation: Path, verdict: dict[str, Any], route: RouteSetting | None = None
+) -> str:
     """Write a card (Markdown).
 
     Args:
         config: name, version, licence, words about model and data.
         evaluation: the evaluation's directory; the card's figures are read from it.
         verdict: the content of `verdict.json`.
+        route: when the model reasons; None leaves it to its own first token.
     """
     system, pool = verdict["policy"]["system"], verdict["policy"]["pool"]
     others, rows = card_rows(evaluation, system, pool)
@@ -38,6 +42,7 @@ def model_card(config: RegisterConfig, evaluation: Path, verdict: dict[str, Any]
         average=verdict["headline"]["average"],
         averages=[_mean([row["others"][place] for row in rows]) for place in range(len(others))],
         verdict=verdict,
+        route=route,
     )
 
 

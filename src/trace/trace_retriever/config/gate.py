@@ -6,7 +6,7 @@ from pydantic import Field
 
 from trace_retriever.config.base import Section
 
-System = Literal["auto", "never", "always", "oracle", "blend", "encoder"]
+System = Literal["auto", "never", "always", "oracle", "blend", "budget", "encoder"]
 
 
 class FloorParams(Section):
@@ -27,6 +27,9 @@ class ChampionParams(Section):
         0.05, gt=0, lt=0.5, description="Level of the one-sided tests, after Holm's correction."
     )
     resamples: int = Field(10_000, ge=1000, description="Bootstrap resamples.")
+    system: System | None = Field(
+        None, description="The champion's system that is compared with; none means the one that is judged."
+    )
     min_common: float = Field(
         0.9, gt=0, le=1, description="Least share of a pair's queries that the champion answered too."
     )

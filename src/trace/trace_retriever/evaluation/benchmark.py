@@ -10,14 +10,16 @@ from tqdm import tqdm
 from trace_retriever.config.evaluate import EvaluateConfig
 from trace_retriever.errors import ConfigError
 from trace_retriever.evaluation.blend import choose_blend
+from trace_retriever.evaluation.budget import choose_route, cost_of, limit_of
+from trace_retriever.evaluation.outcomes import outcomes
 from trace_retriever.evaluation.runs import write_run
 from trace_retriever.evaluation.scoring import records, retrieve, run_lines
-from trace_retriever.evaluation.systems import Blend, available
+from trace_retriever.evaluation.systems import Blend, Chosen, Routing, available, reasons
 from trace_retriever.evaluation.tasks import Pool, Task, load_pool, load_task, match
 from trace_retriever.io.progress import bar
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import Pair, Split
-from trace_retriever.search.store import Embeddings
+from trace_retriever.store.embeddings import Embeddings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,12 +32,15 @@ class Outcome:
     Attributes:
         queries: one row per system, pool and query; see `scoring.records`.
         pairs: name → true_route, queries, pool_size, reachability, headline_k.
-        blend: how the blend was chosen; None where it could not be.
+        blend, budget: how the blend and the route's threshold were chosen; None where they could not be.
+        calibration: what the queries that chose the threshold gain by their traces; see `outcomes.outcomes`.
     """
 
     queries: "pd.DataFrame"
     pairs: dict[str, dict[str, Any]]
     blend: dict[str, Any] | None
+    budget: dict[str, Any] | None
+    calibration: "pd.DataFrame | None"
 
 
 class Benchmark:
@@ -74,14 +79,18 @@ class Benchmark:
         return [Pair.parse(name) for name in embedded if not self.config.pairs or name in self.config.pairs]
 
     def run(self) -> Outcome:
-        """Choose the blend, then score every system.
+        """Choose blend and threshold, then score every system.
 
         Raises:
+            ConfigError: the route's budget is below what a query costs without any trace.
             DataError: vectors are missing, pools are empty, or the baseline has other queries.
         """
         import pandas as pd
 
-        blend, choice = self._choose_blend()
+        blend, blend_choice = self._choose_blend()
+        calibration = self._calibration()
+        routing, route_choice = self._choose_route(calibration)
+        chosen = Chosen(blend, routing)
         frames: list[pd.DataFrame] = []
         pairs: dict[str, dict[str, Any]] = {}
         split = self.config.split
@@ -96,38 +105,65 @@ class Benchmark:
                     if model == "trace":
                         pairs[pair.name] = _describe(task, local)
                     for pool in (local, *union[model]):
-                        frames += self._score(model, task, pool, blend)
+                        frames += self._score(model, task, pool, chosen)
                 shown.update(1)
-        return Outcome(pd.concat(frames, ignore_index=True), pairs, choice)
+        queries = pd.concat(frames, ignore_index=True)
+        return Outcome(queries, pairs, blend_choice, route_choice, calibration)
 
     def _models(self) -> Iterator[tuple[str, Embeddings]]:
         yield "trace", self.embeddings
         if self.baseline is not None:
             yield "encoder", self.baseline
 
-    def _score(self, model: str, task: Task, pool: Pool, blend: Blend | None) -> Iterator["pd.DataFrame"]:
+    def _score(self, model: str, task: Task, pool: Pool, chosen: Chosen) -> Iterator["pd.DataFrame"]:
         systems = ["encoder"]
         if model == "trace":
-            systems = available(self.embeddings, truth=task.truths is not None, blend=blend is not None)
+            systems = available(self.embeddings, truth=task.truths is not None, chosen=chosen)
         for system in systems:
-            found = retrieve(system, task, pool, depth=self.config.depth, blend=blend)
+            reasoning = reasons(system, task.table, task.true_complex, chosen.routing)
+            found = retrieve(system, task, pool, reasoning, depth=self.config.depth, blend=chosen.blend)
             folder = self.runs / system / ("global" if pool.name == "global" else "")
             write_run(folder / f"{task.pair.name}.trec", run_lines(task, pool, found, system))
-            yield records(system, task, pool, found)
+            yield records(system, task, pool, reasoning, found)
 
     def _choose_blend(self) -> tuple[Blend | None, dict[str, Any] | None]:
-        split = self.config.blend_split
-        names = [pair for pair in self.pairs if pair.name in self.embeddings.pairs(split)]
-        if not names or "auto" not in self.embeddings.about["reasons"]:
+        tasks = list(self._choosing()) if "auto" in self.embeddings.about["reasons"] else []
+        if not tasks:
             return None, None
-        blend, choice = choose_blend(
-            (
-                load_task(self.layout, self.embeddings, pair, split),
-                self._local_pool(self.embeddings, pair, split),
-            )
-            for pair in names
-        )
-        return blend, {"split": split, **choice}
+        blend, choice = choose_blend(self._loaded(pair) for pair in tasks)
+        return blend, {"split": self.config.blend_split, **choice}
+
+    def _calibration(self) -> "pd.DataFrame | None":
+        """What the queries of the choosing split gain by their traces, all of which were written."""
+        import pandas as pd
+
+        pairs = list(self._choosing()) if "always" in self.embeddings.about["reasons"] else []
+        frames = []
+        for task, pool in map(self._loaded, pairs):
+            for system in ("never", "always"):
+                reasoning = reasons(system, task.table, task.true_complex)
+                found = retrieve(system, task, pool, reasoning, depth=self.config.depth)
+                frames.append(records(system, task, pool, reasoning, found))
+        return outcomes(pd.concat(frames, ignore_index=True)) if frames else None
+
+    def _choose_route(
+        self, calibration: "pd.DataFrame | None"
+    ) -> tuple[Routing | None, dict[str, Any] | None]:
+        if calibration is None:
+            return None, None
+        cost, limit = cost_of(self.config.route_budget), limit_of(self.config.route_budget)
+        routing, choice = choose_route(calibration, cost, limit)
+        return routing, {"split": self.config.blend_split, **choice}
+
+    def _choosing(self) -> Iterator[Pair]:
+        """The pairs with queries on the split that chooses."""
+        embedded = self.embeddings.pairs(self.config.blend_split)
+        return (pair for pair in self.pairs if pair.name in embedded)
+
+    def _loaded(self, pair: Pair) -> tuple[Task, Pool]:
+        split = self.config.blend_split
+        task = load_task(self.layout, self.embeddings, pair, split)
+        return task, self._local_pool(self.embeddings, pair, split)
 
     def _local_pool(self, embeddings: Embeddings, pair: Pair, split: Split) -> Pool:
         return load_pool(embeddings, "local", (candidate.did for candidate in self.layout.pool(pair, split)))

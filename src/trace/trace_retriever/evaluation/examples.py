@@ -11,7 +11,7 @@ from trace_retriever.io.images import resolve_inside
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import Pair, Split
 from trace_retriever.mbeir.records import Query, Truth
-from trace_retriever.search.store import Embeddings
+from trace_retriever.store.embeddings import Embeddings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from trace_retriever.evaluation import plots
+from trace_retriever.evaluation.route_report import route_control
+from trace_retriever.evaluation.router_report import router
 from trace_retriever.evaluation.seeds import over_seeds, systems_of
 from trace_retriever.io.html import Section, figure, join, note, page, paragraph, table
 
@@ -16,19 +18,25 @@ WHAT = {
     "never": "every query by its direct vector",
     "always": "every query after a trace",
     "oracle": "as auto, with the true routes",
+    "budget": "as auto, by a threshold on P(<|emb|>) that another split chose, within a budget if one is set",
     "blend": "as auto, the direct vector mixed into the reasoned one by weights chosen on another split",
     "encoder": "the encoder-only baseline, trained from the same backbone without traces",
 }
 
 
 def render(
-    results: dict[str, Any], queries: "pd.DataFrame", seeds: dict[int, Any] | None, examples: Markup
+    results: dict[str, Any],
+    queries: "pd.DataFrame",
+    curve: "pd.DataFrame | None",
+    seeds: dict[int, Any] | None,
+    examples: Markup,
 ) -> str:
     """The whole page.
 
     Args:
         results: see `summary.summarise`.
         queries: per-query records.
+        curve: see `curve.route_curve`; None where no threshold could be chosen.
         seeds: see `seeds.read_seeds`; None where there are none.
         examples: see `examples.show_examples`.
     """
@@ -36,6 +44,8 @@ def render(
         Section("Headline figures", _headline(results)),
         Section("Differences", _differences(results)),
         Section("Routing and traces", _routing(results, queries)),
+        Section("Route control", route_control(results, curve)),
+        Section("Reliability of the router", router(results["router"])),
         Section("Local and global pool", _pools(results)),
         Section("Blend", _blend(results["blend"])),
         Section("Training seeds", _seeds(seeds, results)),

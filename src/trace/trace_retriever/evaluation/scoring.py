@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trace_retriever.evaluation import metrics
 from trace_retriever.evaluation.runs import Ranked
-from trace_retriever.evaluation.systems import Blend, Flags, reasons, vectors
+from trace_retriever.evaluation.systems import Blend, Flags, vectors
 from trace_retriever.evaluation.tasks import Pool, Task
 from trace_retriever.search.exact import Found
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 HIT_KS = (1, 5, 10, 20, 50)
 
 
-def retrieve(system: str, task: Task, pool: Pool, *, depth: int, blend: Blend | None = None) -> Found:
-    """Search a pool with a system's vectors of a pair's queries."""
-    reasoning = reasons(system, task.table, task.true_complex)
+def retrieve(
+    system: str, task: Task, pool: Pool, reasoning: Flags, *, depth: int, blend: Blend | None = None
+) -> Found:
+    """Search a pool with a system's vectors of a pair's queries; `reasoning` [Q] tells which reason."""
     queries = vectors(system, task.both, reasoning, task.table["confidence"], blend)
     return pool.index.search(queries, depth)
 
@@ -32,17 +33,17 @@ def run_lines(task: Task, pool: Pool, found: Found, run_id: str) -> Iterator[Ran
             yield Ranked(qid, str(pool.dids[row]), rank, float(score), run_id, task.pair.task)
 
 
-def records(system: str, task: Task, pool: Pool, found: Found) -> "pd.DataFrame":
+def records(system: str, task: Task, pool: Pool, reasoning: Flags, found: Found) -> "pd.DataFrame":
     """One row a query; the columns are those of `evaluation/queries.parquet`.
 
     `rank` is from 1, or -1 beyond the depth of the search. `route` is the model's own decision (the true
-    one for `oracle`, "simple" for `encoder`). Trace columns tell of the trace that the system used: no
-    tokens, and missing `confidence`, where it used none. `trace_exact` is for queries that truly are
-    complex: whether the trace used is the true one, white space and case aside.
+    one for `oracle`, the threshold's for `budget`, "simple" for `encoder`). Trace
+    columns tell of the trace that the system used: no tokens, and missing `confidence`, where it used none.
+    `trace_exact` is for queries that truly are complex: whether the trace used is the true one, white space
+    and case aside.
     """
     import pandas as pd
 
-    reasoning = reasons(system, task.table, task.true_complex)
     relevant = metrics.relevance(pool.dids[found.rows].tolist(), task.positives)
     counts = np.array([len(good) for good in task.positives])
     table = task.table
@@ -62,7 +63,7 @@ def records(system: str, task: Task, pool: Pool, found: Found) -> "pd.DataFrame"
                 pool.modalities[found.rows], task.pair.candidate_modality.value
             ),
             "reachable": metrics.reachable(task.positives, set(pool.dids.tolist())),
-            "route": _routes(system, task),
+            "route": _routes(system, task, reasoning),
             "true_route": [truth.route for truth in task.truths] if task.truths else None,
             "trace_tokens": np.where(reasoning, table["trace_tokens"], 0),
             "truncated": reasoning & table["truncated"].to_numpy(dtype=bool),
@@ -73,9 +74,9 @@ def records(system: str, task: Task, pool: Pool, found: Found) -> "pd.DataFrame"
     ).astype({"true_route": "object", "trace_exact": "boolean"})
 
 
-def _routes(system: str, task: Task) -> NDArray[np.str_]:
-    if system in ("encoder", "oracle"):
-        return np.where(reasons(system, task.table, task.true_complex), "complex", "simple")
+def _routes(system: str, task: Task, reasoning: Flags) -> NDArray[np.str_]:
+    if system in ("encoder", "oracle", "budget"):
+        return np.where(reasoning, "complex", "simple")
     return task.table["auto_route"].to_numpy(dtype=str)
 
 

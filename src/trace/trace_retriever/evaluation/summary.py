@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from trace_retriever.evaluation.benchmark import Outcome
+from trace_retriever.evaluation.curve import menu
+from trace_retriever.evaluation.outcomes import Cost, outcomes
+from trace_retriever.evaluation.reliability import reliability
 from trace_retriever.evaluation.significance import average_interval, mean_interval, paired_difference
 
 if TYPE_CHECKING:
@@ -14,6 +17,7 @@ COMPARISONS = (
     ("auto", "never"),
     ("auto", "always"),
     ("auto", "encoder"),
+    ("budget", "auto"),
     ("blend", "auto"),
     ("blend", "encoder"),
 )
@@ -29,7 +33,8 @@ def summarise(outcome: Outcome, *, resamples: int, seed: int) -> dict[str, Any]:
 
     Returns:
         `systems[system][pool]` with `pairs[pair]` and `average` (plain mean over pairs, M-BEIR's average),
-        `differences["a-b"][measure]` with `pairs[pair]` and `average` (local pool), `pairs` and `blend`.
+        `differences["a-b"][measure]` with `pairs[pair]` and `average` (local pool), `pairs`, `blend`,
+        `budget` with its `menu`, and `router` (see `reliability.reliability`).
     """
     options = {"resamples": resamples, "seed": seed}
     systems: dict[str, Any] = {}
@@ -47,8 +52,19 @@ def summarise(outcome: Outcome, *, resamples: int, seed: int) -> dict[str, Any]:
         "differences": _differences(outcome.queries, options),
         "pairs": outcome.pairs,
         "blend": outcome.blend,
+        **_route(outcome, options),
         "bootstrap": options,
     }
+
+
+def _route(outcome: Outcome, options: dict[str, int]) -> dict[str, Any]:
+    """`budget` and `router`: None without vectors of both kinds, or without the split that chooses."""
+    table, routes = outcomes(outcome.queries), {name: it["true_route"] for name, it in outcome.pairs.items()}
+    router = None if table is None else reliability(table, routes, **options)
+    if table is None or outcome.budget is None or outcome.calibration is None:
+        return {"budget": None, "router": router}
+    offers = menu(outcome.calibration, table, Cost(**outcome.budget["cost"]))
+    return {"budget": outcome.budget | {"menu": offers}, "router": router}
 
 
 def _figures(rows: "pd.DataFrame", options: dict[str, int]) -> dict[str, Any]:
@@ -105,24 +121,51 @@ def metrics(results: dict[str, Any], queries: "pd.DataFrame") -> dict[str, Any]:
     systems = results["systems"]
     auto = systems.get("auto", {}).get("local", {}).get("pairs", {})
     accuracy = routing_accuracy(queries)
-    return ({} if accuracy is None else {"routing_accuracy": accuracy}) | {
-        "average": {name: pools["local"]["average"]["headline"]["mean"] for name, pools in systems.items()},
-        "average_r1": {name: pools["local"]["average"]["hit_1"]["mean"] for name, pools in systems.items()},
-        "average_global": {
-            name: pools["global"]["average"]["headline"]["mean"]
-            for name, pools in systems.items()
-            if "global" in pools
-        },
-        "headline": _per_pair(systems, lambda figures: figures["headline"]["mean"]),
-        "r1": _per_pair(systems, lambda figures: figures["hit_1"]),
-        "reasoning_rate": {pair: figures["reasoning_rate"] for pair, figures in auto.items()},
-        "trace_exact": {
-            pair: figures["trace_exact"]
-            for pair, figures in auto.items()
-            if figures["trace_exact"] is not None
-        },
-        "queries": sum(pair["queries"] for pair in results["pairs"].values()),
-    }
+    known = {} if accuracy is None else {"routing_accuracy": accuracy}
+    return (
+        known
+        | _router_metrics(results)
+        | {
+            "average": {
+                name: pools["local"]["average"]["headline"]["mean"] for name, pools in systems.items()
+            },
+            "average_r1": {
+                name: pools["local"]["average"]["hit_1"]["mean"] for name, pools in systems.items()
+            },
+            "average_global": {
+                name: pools["global"]["average"]["headline"]["mean"]
+                for name, pools in systems.items()
+                if "global" in pools
+            },
+            "average_tokens": {
+                name: float(np.mean([pair["trace_tokens"] for pair in pools["local"]["pairs"].values()]))
+                for name, pools in systems.items()
+            },
+            "headline": _per_pair(systems, lambda figures: figures["headline"]["mean"]),
+            "r1": _per_pair(systems, lambda figures: figures["hit_1"]),
+            "reasoning_rate": {pair: figures["reasoning_rate"] for pair, figures in auto.items()},
+            "trace_exact": {
+                pair: figures["trace_exact"]
+                for pair, figures in auto.items()
+                if figures["trace_exact"] is not None
+            },
+            "queries": sum(pair["queries"] for pair in results["pairs"].values()),
+        }
+    )
+
+
+def _router_metrics(results: dict[str, Any]) -> dict[str, Any]:
+    """The chosen threshold, and how P(`<|emb|>`) orders the gains; what could not be told is left out."""
+    found: dict[str, Any] = {}
+    if results["budget"] is not None and results["budget"]["threshold"] is not None:
+        found["route_threshold"] = results["budget"]["threshold"]
+    if results["router"] is not None:
+        found["router_correlation"] = {
+            name: group["rank_correlation"]["mean"]
+            for name, group in results["router"]["groups"].items()
+            if group["rank_correlation"] is not None
+        }
+    return found
 
 
 def _per_pair(systems: dict[str, Any], pick: Any) -> dict[str, dict[str, float]]:

@@ -1,7 +1,8 @@
 """The ways of using one model that are compared: which of a query's two vectors is searched with.
 
-`auto` follows the model's own route, `oracle` the true one, `never` and `always` none; `blend` mixes the two
-vectors where `auto` reasons, by weights chosen on another split. `encoder` is a model that never reasons.
+`auto` follows the model's own route, `oracle` the true one, `never` and `always` none; `budget` holds
+P(`<|emb|>`) against a threshold, and `blend` mixes the two vectors where `auto` reasons: both are chosen on
+another split. `encoder` is a model that never reasons.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trace_retriever.search.store import Embeddings, Vectors
+from trace_retriever.store.embeddings import Embeddings
+from trace_retriever.store.matrix import Vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,13 +38,39 @@ class Blend:
         return np.where(confidence < self.threshold, self.low, self.high)
 
 
-def available(embeddings: Embeddings, *, truth: bool, blend: bool) -> list[str]:
+@dataclass(frozen=True)
+class Routing:
+    """When a query reasons.
+
+    Attributes:
+        threshold: a query is embedded at once if its P(`<|emb|>`) reaches this; None leaves it to the model's
+            most probable first token.
+    """
+
+    threshold: float | None = None
+
+    def reasons(self, table: "pd.DataFrame") -> Flags:
+        """Which queries reason, [Q], from their `p_emb` and `auto_route`."""
+        if self.threshold is None:
+            return (table["auto_route"] == "complex").to_numpy()
+        return table["p_emb"].to_numpy(np.float64) < self.threshold
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What another split chose for the systems `blend` and `budget`; None where it could not."""
+
+    blend: Blend | None = None
+    routing: Routing | None = None
+
+
+def available(embeddings: Embeddings, *, truth: bool, chosen: Chosen) -> list[str]:
     """The systems that an embeddings directory allows.
 
     Args:
         embeddings: made with one of the modes `always`, `auto`, `never`.
         truth: whether the true routes are known.
-        blend: whether blend weights were chosen.
+        chosen: what another split chose.
     """
     reasons = embeddings.about["reasons"]
     wanted = {
@@ -50,13 +78,23 @@ def available(embeddings: Embeddings, *, truth: bool, blend: bool) -> list[str]:
         "never": True,
         "always": "always" in reasons,
         "oracle": "always" in reasons and truth,
-        "blend": "auto" in reasons and blend,
+        "blend": "auto" in reasons and chosen.blend is not None,
+        "budget": "always" in reasons and chosen.routing is not None,
     }
     return [name for name, possible in wanted.items() if possible]
 
 
-def reasons(system: str, table: "pd.DataFrame", true_complex: Flags | None) -> Flags:
-    """Which queries a system embeds by their reasoned vector, [Q]."""
+def reasons(
+    system: str, table: "pd.DataFrame", true_complex: Flags | None, routing: Routing | None = None
+) -> Flags:
+    """Which queries a system embeds by their reasoned vector, [Q].
+
+    Args:
+        system: its name.
+        table: the queries' rows of the embeddings' table.
+        true_complex: the true routes, for `oracle`.
+        routing: for `budget`.
+    """
     if system in ("never", "encoder"):
         return np.zeros(len(table), dtype=bool)
     if system == "always":
@@ -65,7 +103,11 @@ def reasons(system: str, table: "pd.DataFrame", true_complex: Flags | None) -> F
         if true_complex is None:
             raise ValueError("the system 'oracle' needs the true routes")
         return true_complex
-    return (table["auto_route"] == "complex").to_numpy()
+    if system == "budget":
+        if routing is None:
+            raise ValueError("the system 'budget' needs its routing")
+        return routing.reasons(table)
+    return Routing().reasons(table)
 
 
 def vectors(

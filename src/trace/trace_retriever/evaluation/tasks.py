@@ -13,7 +13,8 @@ from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import Pair, Split
 from trace_retriever.mbeir.records import Truth
 from trace_retriever.search.exact import ExactIndex
-from trace_retriever.search.store import Embeddings, Vectors
+from trace_retriever.store.embeddings import Embeddings
+from trace_retriever.store.matrix import Vectors
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,13 +70,8 @@ def load_pool(embeddings: Embeddings, name: str, dids: Iterable[str]) -> Pool:
     rows = embeddings.rows(dids)
     if not len(rows):
         raise DataError(f"the {name} pool is empty", where=embeddings.directory)
-    table = embeddings.candidate_table.iloc[rows]
-    return Pool(
-        name,
-        ExactIndex(embeddings.candidates[rows]),
-        table["did"].to_numpy(dtype=str),
-        table["modality"].to_numpy(dtype=str),
-    )
+    index = ExactIndex(embeddings.candidates, rows)
+    return Pool(name, index, embeddings.dids(rows), embeddings.modalities(rows))
 
 
 def load_task(layout: Layout, embeddings: Embeddings, pair: Pair, split: Split) -> Task:

@@ -77,7 +77,7 @@ def against_champion(
         for scope in ("average", *pairs):
             yield Check(name=NAME, scope=scope, passed=None, why=NO_CHAMPION)
         return
-    others = champion.rows(config.system, config.pool)
+    others = champion.rows(config.champion.system or config.system, config.pool)
     paired = pair_up(rows, others, config, "champion")
     margins = {pair: config.champion.margins.get(pair, config.champion.margin) for pair in pairs}
     adjusted = holm({pair: p_not_above(found.means, -margins[pair]) for pair, found in paired.items()})

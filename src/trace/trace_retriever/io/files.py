@@ -1,5 +1,6 @@
 """Files that are either whole or absent, and digests that name their content."""
 
+import errno
 import fcntl
 import glob
 import hashlib
@@ -7,7 +8,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,17 @@ from typing import Any
 from trace_retriever.errors import DataError
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader, or a kill at any moment, sees the old file or the new one whole."""
+def write_atomic(path: Path, content: str | bytes | Iterable[bytes]) -> None:
+    """Write a file so that a reader, or a kill at any moment, sees the old file or the new one whole.
+
+    Parts of a content that does not fit in memory are written as they come.
+    """
+    parts = [content.encode()] if isinstance(content, str) else content
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with partial.open("wb") as stream:
-            stream.write(content.encode() if isinstance(content, str) else content)
+            stream.writelines([parts] if isinstance(parts, bytes) else parts)
             stream.flush()
             os.fsync(stream.fileno())
         partial.replace(path)
@@ -94,12 +99,23 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def replace_directory(new: Path, path: Path) -> None:
-    """Move the directory `new` to `path` (on the same file system), replacing what is there."""
-    old = path.with_name(f".{path.name}.{uuid.uuid4().hex}.old")
-    if path.exists():
-        path.rename(old)
-    new.rename(path)
-    shutil.rmtree(old, ignore_errors=True)
+    """Move the directory `new` to `path` (on the same file system), replacing what is there.
+
+    Of several processes that do so at one time, each replaces what the one before has put there.
+    """
+    while True:
+        old = path.with_name(f".{path.name}.{uuid.uuid4().hex}.old")
+        with suppress(FileNotFoundError):
+            path.rename(old)
+        try:
+            new.rename(path)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        finally:
+            if path.exists():  # else the old one is all there is
+                shutil.rmtree(old, ignore_errors=True)
 
 
 def digest_bytes(content: bytes) -> str:
@@ -113,11 +129,15 @@ def digest_file(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def digest_tree(path: Path) -> str:
+def digest_tree(path: Path, *, skip: Container[str] = ()) -> str:
     """SHA-256 over the sorted relative names and content digests of a file or directory.
 
     A file reached through a symbolic link at or below `path` counts by its name, size and modification time,
     so that a linked data set of a terabyte is named in seconds.
+
+    Args:
+        path: the file or directory.
+        skip: relative names that do not count.
 
     Raises:
         DataError: a link that leads nowhere.
@@ -126,7 +146,8 @@ def digest_tree(path: Path) -> str:
         return digest_file(path)
     tree = hashlib.sha256()
     for name, file in _files_below(path):
-        tree.update(f"{name}\0{_file_identity(path, file)}\n".encode())
+        if name not in skip:
+            tree.update(f"{name}\0{_file_identity(path, file)}\n".encode())
     return "sha256:" + tree.hexdigest()
 
 

@@ -3,6 +3,8 @@
 import json
 import os
 from collections.abc import Iterable, Iterator
+from itertools import count
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -28,26 +30,32 @@ def read_jsonl(path: Path, record: type[Record]) -> Iterator[Record]:
 
 def read_numbered(path: Path, record: type[Record]) -> Iterator[tuple[int, Record]]:
     """Like `read_jsonl`, each record with its line number, counted from 1."""
-    for number, line in _lines(path):
+    return ((number, value) for number, _, value in read_located(path, record))
+
+
+def read_located(path: Path, record: type[Record]) -> Iterator[tuple[int, int, Record]]:
+    """Like `read_jsonl`, each record with its line number and with the byte offset that it begins at."""
+    for number, offset, line in _lines(path):
         try:
-            yield number, record.model_validate_json(line)
+            yield number, offset, record.model_validate_json(line)
         except ValidationError as error:
             raise DataError(
                 describe(error), where=f"{path}:{number}", remedy="correct or remove this line"
             ) from None
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def _lines(path: Path) -> Iterator[tuple[int, int, bytes]]:
     if not path.is_file():
         raise DataError("file not found", where=path)
     with path.open("rb") as stream:
-        number = 0
+        number = offset = 0
         while line := stream.readline(MAX_LINE_BYTES + 1):
             number += 1
             if len(line) > MAX_LINE_BYTES:
                 raise DataError(f"line longer than {MAX_LINE_BYTES:,} bytes", where=f"{path}:{number}")
             if line.strip():
-                yield number, line
+                yield number, offset, line
+            offset += len(line)
 
 
 def describe(error: ValidationError) -> str:
@@ -67,10 +75,10 @@ def dump_line(row: BaseModel | dict[str, Any]) -> str:
 
 
 def write_jsonl(path: Path, rows: Iterable[BaseModel | dict[str, Any]]) -> int:
-    """Write records atomically; returns how many."""
-    lines = [dump_line(row) for row in rows]
-    write_atomic(path, "".join(lines))
-    return len(lines)
+    """Write records atomically, as they come; returns how many."""
+    counter = count()
+    write_atomic(path, (dump_line(row).encode() for row, _ in zip(rows, counter, strict=False)))
+    return next(counter)
 
 
 class JsonlLog:
@@ -87,13 +95,12 @@ class JsonlLog:
         self._stream = path.open("ab")
 
     def _cut_partial_line(self) -> None:
-        if not self.path.exists():
+        if not self.path.exists() or not self.path.stat().st_size:
             return
-        content = self.path.read_bytes()
-        whole = content.rfind(b"\n") + 1
-        if whole != len(content):
-            with self.path.open("r+b") as stream:
-                stream.truncate(whole)
+        with self.path.open("r+b") as stream:
+            with mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+                whole = content.rfind(b"\n") + 1
+            stream.truncate(whole)
 
     def read(self, record: type[Record]) -> list[Record]:
         """The records that were completely written so far."""

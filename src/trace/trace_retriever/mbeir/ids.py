@@ -24,6 +24,27 @@ def candidate_id(number: int) -> str:
     return _id(number, CANDIDATE_ID_SPACE)
 
 
+class IdSet:
+    """Integer ids that were seen, as bits in blocks: ids that lie close together cost about a bit each."""
+
+    _BLOCK = 1 << 13
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, bytearray] = {}
+
+    def add(self, number: int) -> bool:
+        """Add an id; returns whether it was new."""
+        block, place = divmod(number, self._BLOCK)
+        bits = self._blocks.get(block)
+        if bits is None:
+            bits = self._blocks[block] = bytearray(self._BLOCK // 8)
+        mask = 1 << (place & 7)
+        if bits[place >> 3] & mask:
+            return False
+        bits[place >> 3] |= mask
+        return True
+
+
 def _number(value: str, space: int) -> int:
     try:
         dataset, _, number = check_id(value, space).partition(":")

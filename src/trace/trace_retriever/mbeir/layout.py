@@ -10,7 +10,7 @@ from trace_retriever.mbeir.instructions import Instructions
 from trace_retriever.mbeir.pairs import Pair, Split, sorted_pairs
 from trace_retriever.mbeir.qrels import Qrels
 from trace_retriever.mbeir.records import Candidate, Query, Truth
-from trace_retriever.mbeir.streams import read_candidates, read_queries, read_truths
+from trace_retriever.mbeir.streams import locate_queries, read_candidates, read_truths
 
 
 @dataclass(frozen=True)
@@ -121,11 +121,18 @@ class Layout:
             DataError: the file is missing or empty, a line breaks the schema, or two lines have one qid;
                 names file and line(s).
         """
+        return (query for _, query in self.located_queries(pair, split))
+
+    def located_queries(self, pair: Pair, split: Split) -> Iterator[tuple[int, Query]]:
+        """As `queries`, each with the byte of `query_path` that its line begins at."""
+        path = self.query_path(pair, split)
+        mixed = path != self.files.queries(pair, split)
+        return (found for found in locate_queries(path) if not mixed or found[1].task_id == pair.task)
+
+    def query_path(self, pair: Pair, split: Split) -> Path:
+        """The file of a pair's queries: its own or, in train where it has none, its data set's."""
         own, mixed = self.files.queries(pair, split), self.files.dataset_queries(pair.dataset)
-        if split == "train" and not own.exists() and mixed.exists():
-            yield from (query for query in read_queries(mixed) if query.task_id == pair.task)
-        else:
-            yield from read_queries(own)
+        return mixed if split == "train" and not own.exists() and mixed.exists() else own
 
     def pool(self, pair: Pair, split: Split) -> Iterator[Candidate]:
         """A pair's local pool for a split, streaming, in file order.

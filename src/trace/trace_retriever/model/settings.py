@@ -13,6 +13,28 @@ EMB_TOKEN = "<|emb|>"
 FILE = "trace.json"
 
 
+class RouteSetting(BaseModel):
+    """When a registered model reasons: the way that its gate judged; see docs/adr/0008.
+
+    Attributes:
+        system: the judged system.
+        threshold: a query is embedded at once if P(`<|emb|>`) reaches this (0: always at once; above 1:
+            never); None leaves it to the model's most probable first token.
+        unit, limit: the budget behind the threshold, a mean over pairs; None where there was none.
+        split: the split that chose it.
+        expected: what it gave there: headline, reasoning_rate, trace_tokens, cost.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    system: Literal["never", "always", "budget"]
+    threshold: float | None = Field(ge=0)
+    unit: Literal["tokens", "milliseconds"] | None = None
+    limit: float | None = Field(None, ge=0)
+    split: str | None = None
+    expected: dict[str, float] = {}
+
+
 class Settings(BaseModel):
     """How a model is to be prompted and read; stored with it, so that training and serving agree.
 
@@ -21,6 +43,7 @@ class Settings(BaseModel):
         max_prompt_tokens: longer texts are cut to fit, the picture's tokens counted in.
         max_trace_tokens: where a trace that does not end is cut (and flagged).
         max_pixels, min_pixels: a picture is scaled into this range; they override the image processor's.
+        route: when it reasons under `auto`; None leaves it to the model's most probable first token.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -31,10 +54,17 @@ class Settings(BaseModel):
     max_trace_tokens: int = Field(320, ge=1)
     min_pixels: int = Field(56 * 56, ge=1)
     max_pixels: int = Field(28 * 28 * 1280, ge=1)
+    route: RouteSetting | None = None
+
+    @property
+    def route_threshold(self) -> float | None:
+        """What P(`<|emb|>`) is held against; None where the most probable first token decides."""
+        return None if self.route is None else self.route.threshold
 
     def save(self, directory: Path) -> None:
-        """Write `trace.json` into a model directory."""
-        write_json(directory / FILE, self.model_dump(mode="json"))
+        """Write `trace.json` into a model directory; `route` only where there is one."""
+        without = {"route"} if self.route is None else None
+        write_json(directory / FILE, self.model_dump(mode="json", exclude=without))
 
     @classmethod
     def load(cls, directory: Path) -> "Settings":

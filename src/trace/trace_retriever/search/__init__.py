@@ -1,1 +1,1 @@
-"""Vectors on disk, and exact search over them."""
+"""Search over vectors: exact, and with indices for serving that are held against it."""

@@ -14,6 +14,7 @@ from trace_retriever.cards.manifest import (
     verify_registered,
 )
 from trace_retriever.cards.package import copy_model
+from trace_retriever.cards.served import served_route, store_route
 from trace_retriever.config.register import RegisterConfig
 from trace_retriever.errors import DataError
 from trace_retriever.gates.evidence import evidence_digest
@@ -36,15 +37,18 @@ def register(
 
     Raises:
         DataError: the verdict is not passed or is about another evaluation or validation, the evaluation is
-            of another model, or the model directory holds a file that may run code.
+            of another model, the judged system cannot be served, or the model directory holds a file that
+            may run code.
     """
     ruling: dict[str, Any] = read_json(verdict / "verdict.json")
     results: dict[str, Any] = read_json(evaluation / "results.json")
     _check_chain(ruling, verdict, evaluation, validation)
     _check_model(results, model, evaluation)
+    route = served_route(ruling["policy"]["system"], results, evaluation / "results.json")
     copy_model(model, out)
+    store_route(out, route)
     _copy_evidence(out / EVIDENCE, evaluation, verdict, validation)
-    card = model_card(config, evaluation, ruling)
+    card = model_card(config, evaluation, ruling, route)
     write_atomic(out / "MODEL_CARD.md", card)
     write_atomic(report / "MODEL_CARD.md", card)
     validated = read_json(validation / "validation.json")
@@ -125,5 +129,6 @@ def _metrics(config: RegisterConfig, out: Path, ruling: dict[str, Any]) -> Metri
         "manifest_digest": digest_file(out / MANIFEST),
         "files": len(files),
         "bytes": sum(entry["bytes"] for entry in files.values()),
+        "system": ruling["policy"]["system"],
         "headline": ruling["headline"],
     }
