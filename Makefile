@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit chain seeds lock clean
+.PHONY: help images setup demo test lint types unit chain pipelines seeds lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -36,8 +36,16 @@ unit: setup
 chain: setup  ## run the chain on the very small profile in a copy of the checkout
 	scripts/chain.sh
 
+pipelines: setup  ## compile the pipelines, write the components' pages, lint both
+	trace pipeline compile
+	python -m trace_retriever.kubeflow.pages
+	trace pipeline compile --check
+
 seeds: setup  ## train and evaluate further seeds; writes results/seeds.json
 	python benchmarks/seeds.py --seed 2 --seed 3
+
+images:  ## build the container images with buildah, podman or docker
+	scripts/images.sh
 
 lock: setup  ## resolve pyproject.toml again into requirements.lock
 	scripts/lock.sh

@@ -10,6 +10,8 @@ import click
 
 from trace_retriever import __version__
 from trace_retriever.errors import TraceError
+from trace_retriever.kubeflow.commands import pipeline
+from trace_retriever.kubernetes.commands import train_job_group
 from trace_retriever.step import STEPS, Step
 
 PATH = click.Path(path_type=Path)
@@ -67,6 +69,8 @@ def _print_metrics(name: str, metrics: dict[str, Any], report: Path) -> None:
 
 for _step in STEPS.values():
     trace.add_command(_step_command(_step))
+trace.add_command(pipeline)
+trace.add_command(train_job_group)
 
 
 @trace.command("ask")

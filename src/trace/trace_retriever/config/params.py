@@ -73,10 +73,19 @@ def load_section(name: str, path: Path | None, overrides: Sequence[str] = ()) ->
     found = (load_params(path) if path else {}).get(name) or {}
     if not isinstance(found, dict):
         raise ConfigError(f"a section is a mapping of keys (got {found!r})", where=f"{path}, section {name}")
-    raw = dict(found)
+    return check_section(name, with_overrides(name, found, overrides), where=str(path or "defaults"))
+
+
+def with_overrides(name: str, raw: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """A section's plain data with `section.key=value` put in; those of other sections are passed over.
+
+    Raises:
+        ConfigError: not of that form, an unknown section, or a value that is no YAML.
+    """
+    changed = dict(raw)
     for override in overrides:
-        _apply(override, name, raw)
-    return check_section(name, raw, where=str(path or "defaults"))
+        _apply(override, name, changed)
+    return changed
 
 
 def check_section(name: str, raw: Mapping[str, Any], *, where: str) -> Section:

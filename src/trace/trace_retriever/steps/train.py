@@ -1,10 +1,12 @@
 """Step `train`: start the workers, and collect what they leave."""
 
+import shutil
 from pathlib import Path
 
 from trace_retriever.config.train import TrainConfig
 from trace_retriever.errors import ValidationFailed
 from trace_retriever.io.files import read_json, write_json
+from trace_retriever.io.nodes import Nodes
 from trace_retriever.step import Metrics
 from trace_retriever.training.launch import launch
 
@@ -26,19 +28,24 @@ def train(
     """Train TRACE, or the encoder-only baseline, from the backbone.
 
     Writes the model directory to `out` and curves to `report`. A killed run continues from `work`, and ends
-    in the same bytes.
+    in the same bytes. On several machines, which share `work`, the first one writes; the others return no
+    metrics.
 
     Raises:
         ValidationFailed: the data did not pass `trace validate`.
         TraceError: a training process failed.
     """
     _require_valid(validation)
+    nodes = Nodes.from_environment()
+    # Of several machines any may have the process that writes: it writes where all of them see it.
+    model, curves = (out, report / "curves") if nodes.count == 1 else (work / "model", work / "curves")
     paths = {
         "dataset": dataset,
         "routes": routes,
         "kept": kept,
         "backbone": backbone,
-        "out": out,
+        "out": model,
+        "curves": curves,
         "work": work,
     }
     job = work / "job.json"
@@ -46,11 +53,15 @@ def train(
         job,
         {
             "config": config.model_dump(mode="json"),
-            "curves": str((report / "curves").resolve()),
             **{name: str(path.resolve()) for name, path in paths.items()},
         },
     )
     launch(WORKER, job, processes=config.processes, threads=config.threads)
+    if not nodes.leads:
+        return {}
+    if nodes.count > 1:
+        shutil.copytree(model, out, dirs_exist_ok=True)
+        shutil.copytree(curves, report / "curves")
     metrics: Metrics = read_json(work / "result.json")
     return metrics
 

@@ -1,6 +1,7 @@
 """Starting a training worker in one or several processes, and ending all of them together.
 
-Nothing heavy is imported here: the parent only waits.
+On several machines each runs the same command, told apart by its environment (`io.nodes`): each starts its
+share of the processes, which meet at the first machine. Nothing heavy is imported: the parent only waits.
 """
 
 import importlib
@@ -13,31 +14,37 @@ from types import FrameType
 from typing import NoReturn
 
 from trace_retriever.errors import TraceError
+from trace_retriever.io.nodes import Nodes
 from trace_retriever.training.process import die_with_parent, read_failure, remove_failures
 
 
 def launch(module: str, job: Path, *, processes: int, threads: int = 1) -> None:
     """Run `module.main(job)` once in each of `processes` processes that can reach each other, and wait.
 
-    Where a launcher has already set `RANK` (a TrainJob on several nodes, torchrun by hand) the worker runs in
-    this process, as that rank. Otherwise torchrun starts the processes on this machine, with a rendezvous on
-    loopback. What they write to stdout and stderr goes to this process's stderr.
+    Where a launcher has already set `RANK` (torchrun by hand) the worker runs in this process, as that rank.
+    Otherwise torchrun's agent starts this machine's share of the processes; on one machine they meet on
+    loopback, on several (a TrainJob) at the first one. What they write to stdout and stderr goes to this
+    process's stderr. Any process may become the one of rank 0, on whichever machine.
 
     Args:
         module: has `main(job: Path) -> None` and ends in `run_worker(main)` when it is run as a script.
-        job: a JSON file that says what to do; failures are written beside it.
-        processes: how many.
+        job: a JSON file that says what to do; failures are written beside it. Several machines share it.
+        processes: how many, over all machines.
         threads: computing threads of each; more than the cores that are free makes steps many times slower.
 
     Raises:
+        ConfigError: the processes cannot be spread over the machines that there are.
         TraceError: a worker failed; carries its own message, or the end of its traceback.
     """
     if "RANK" in os.environ:
         importlib.import_module(module).main(job)
         return
-    remove_failures(job)
+    nodes = Nodes.from_environment()
+    share = nodes.share(processes)
+    if nodes.leads:
+        remove_failures(job)
     child = subprocess.Popen(
-        [sys.executable, "-m", "trace_retriever.training.agent", module, str(job), str(processes)],
+        [sys.executable, "-m", "trace_retriever.training.agent", module, str(job), str(share)],
         stdout=sys.stderr.fileno() if _has_descriptor() else None,
         env=_environment(threads),
         preexec_fn=die_with_parent,

@@ -43,6 +43,7 @@ def run_worker(main: Callable[[Path], None]) -> None:
     die_with_parent()
     faulthandler.enable()
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
+    _failure_file(job, os.environ.get("RANK", "0")).unlink(missing_ok=True)  # of the time before a restart
     try:
         main(job)
     except Exception as error:
