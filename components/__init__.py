@@ -1,0 +1,1 @@
+"""The steps as Kubeflow components, one folder each."""

@@ -1,0 +1,1 @@
+"""The pipelines: which components run in which order, on which machines. Compiled into `compiled/`."""
