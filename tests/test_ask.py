@@ -1,5 +1,7 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -185,3 +187,18 @@ def test_the_command_wants_a_model_and_a_data_set(trace: Run, made_dataset: Path
     assert (code, "no trace.json" in error) == (1, True)
     code, _, error = trace("ask", "--dataset", str(tmp_path / "none"), "--query", "mojihop_task1")
     assert (code, "no data set here" in error) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("ending", "said"),
+    [
+        ({"truncated": True}, "cut at its token limit"),
+        ({"fallback": "garbage"}, "given up at a special token"),
+        ({"fallback": "time"}, "given up for time"),
+    ],
+)
+def test_a_trace_without_its_end_is_said_to_be_so(
+    answers: list[Answer], ending: dict[str, Any], said: str
+) -> None:
+    answer = replace(answers[0], encoded=replace(answers[0].encoded, **ending))
+    assert said in describe(answer)

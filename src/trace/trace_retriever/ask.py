@@ -117,6 +117,7 @@ def describe(answer: Answer) -> str:
         f"query    {'  + '.join(asked)}",
         f"route    {encoded.route}, P(<|emb|>) = {encoded.p_emb:.3g}{_rule(answer.threshold)}",
         *textwrap.wrap(encoded.trace, 96, initial_indent="trace    ", subsequent_indent=" " * 9),
+        *_note(encoded),
     ]
     for place, (candidate, score) in enumerate(answer.found, 1):
         mark = "  <- target" if candidate.did in query.pos_cand_list else ""
@@ -124,6 +125,17 @@ def describe(answer: Answer) -> str:
         lines.append(f"{f'top {place}':<9}{score:.3f}  {shown}{mark}")
     lines.append(f"target   {_rank(answer)}")
     return "\n".join(lines)
+
+
+def _note(encoded: Encoded) -> list[str]:
+    """What a reader of the trace should know of its end."""
+    ends = {
+        "garbage": "given up at a special token; searched with the direct vector",
+        "time": "given up for time; searched with the direct vector",
+    }
+    if encoded.truncated:
+        return ["note     the trace was cut at its token limit"]
+    return [f"note     {ends[encoded.fallback]}"] if encoded.fallback else []
 
 
 def _rule(threshold: float | None) -> str:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TypeVar, cast
+from typing import TextIO, TypeVar, cast
 
 from tqdm import tqdm
 
@@ -30,6 +30,8 @@ def bar(
     on_terminal = sys.stderr.isatty()
     shown = tqdm(
         items,
+        file=None if on_terminal else cast("TextIO", _Lines(sys.stderr)),
+        position=None if on_terminal else 0,
         desc=what,
         total=total,
         unit=unit,
@@ -39,3 +41,17 @@ def bar(
         leave=True,
     )
     return cast("tqdm[Item]", shown)  # without items it is only ever updated by hand
+
+
+class _Lines:
+    """A log: what tqdm would redraw in place becomes a line of its own, ended at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> None:
+        if shown := text.strip():
+            self.stream.write(f"{shown}\n")
+
+    def flush(self) -> None:
+        self.stream.flush()

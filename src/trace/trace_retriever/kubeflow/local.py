@@ -64,6 +64,7 @@ def run_local(
             "arguments": dict(arguments),
             "artifacts": str(directory / "artifacts"),
             "cache": str(directory / "cache" / code_digest()[7:19]),
+            "parent": os.getpid(),
         },
     )
     surroundings = {

@@ -1,11 +1,17 @@
 """The process in which KFP's local runner runs: `python -m trace_retriever.kubeflow.local_worker JOB`."""
 
+import os
+import signal
 import sys
+import threading
+import time
 import warnings
 from pathlib import Path
 from typing import Any
 
 from trace_retriever.io.files import read_json
+
+SECONDS = 0.5
 
 
 def main(job: Path) -> int:
@@ -14,6 +20,7 @@ def main(job: Path) -> int:
     from kfp import components, local
 
     about: dict[str, Any] = read_json(job)
+    threading.Thread(target=_end_with, args=(about["parent"],), daemon=True).start()
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=about["artifacts"],
@@ -28,6 +35,13 @@ def main(job: Path) -> int:
         print(error, file=sys.stderr)
         return 1
     return 0
+
+
+def _end_with(parent: int) -> None:
+    """Leave no task behind: when the process that started this one is gone, end this group of processes."""
+    while os.getppid() == parent:
+        time.sleep(SECONDS)
+    os.killpg(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":
