@@ -18,6 +18,7 @@ from engine_sections import MIXES, SECTIONS, SEED, Bench
 from timing import Results, environment
 from workload import read_queries
 
+from trace_retriever.io.files import read_json, write_json
 from trace_retriever.model.bundle import load_model
 
 
@@ -86,6 +87,8 @@ def main(
             click.echo(
                 f"{'holds' if row['holds'] else 'SHORT':<6} {name:<52} {row['value']:.3g} ({row['bound']:g})"
             )
+    if "modes" in results.sections:  # where `evaluate.route_budget.cost_file` looks for it
+        write_json(out, {**read_json(out), "route_cost": results.sections["modes"]["route_cost"]})
 
 
 if __name__ == "__main__":

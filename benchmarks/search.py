@@ -334,7 +334,9 @@ def measure(results: Results, sizes: list[int], repeats: int, parts: tuple[str, 
             figures = in_process("scaling", threads=threads, sizes=sizes, repeats=repeats)
             results.add(f"scaling_{threads}", figures)
     if "memory" in parts:
-        with tempfile.TemporaryDirectory(dir=".") as folder:
+        work = Path(".trace/search")  # on a disk, which the usual place for such files may not be
+        work.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=work) as folder:
             store = Path(folder) / "store"
             written = in_process("store", store=store.resolve(), size=sizes[-1])
             methods = {

@@ -1,9 +1,11 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trace_retriever.errors import DataError
-from trace_retriever.mbeir.ids import candidate_id, candidate_number, query_id, query_number
+from trace_retriever.mbeir.ids import IdSet, candidate_id, candidate_number, query_id, query_number
 from trace_retriever.mbeir.records import CANDIDATE_ID_SPACE, QUERY_ID_SPACE
 
 
@@ -52,3 +54,25 @@ def test_the_bounds_of_queries_and_candidates_differ() -> None:
 def test_a_negative_number_is_refused() -> None:
     with pytest.raises(DataError, match="not negative"):
         query_id(-1)
+
+
+@given(st.lists(st.integers(0, 3 * 10**8) | st.integers(0, 20)))
+def test_an_id_set_is_a_set(numbers: list[int]) -> None:
+    seen, plain = IdSet(), set[int]()
+    for number in numbers:
+        assert seen.add(number) == (number not in plain)
+        plain.add(number)
+
+
+def test_ids_that_lie_close_together_cost_a_few_bits() -> None:
+    def size(count: int) -> int:
+        seen = IdSet()
+        tracemalloc.start()
+        for number in range(10**8, 10**8 + count):
+            seen.add(number)
+        found = tracemalloc.get_traced_memory()[0]
+        tracemalloc.stop()
+        return found
+
+    small, large = 20_000, 120_000
+    assert 8 * (size(large) - size(small)) / (large - small) < 2, "a set takes some 600 bits"

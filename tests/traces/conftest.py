@@ -20,4 +20,4 @@ def layout(made: Path) -> Layout:
 
 @pytest.fixture(scope="session")
 def examples(layout: Layout) -> list[Example]:
-    return load_examples(layout, ("train", "val"), prompt_index=0)
+    return list(load_examples(layout, ("train", "val"), prompt_index=0))

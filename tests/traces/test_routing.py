@@ -26,7 +26,7 @@ def test_the_papers_table(examples: list[Example]) -> None:
 def test_the_judge_is_asked_about_each(
     layout: Layout, examples: list[Example], teacher: SceneTeacher, tmp_path: Path
 ) -> None:
-    found = label("judge", examples, layout, teacher, RouteConfig(), tmp_path)
+    found = label("judge", examples, layout, lambda: teacher, RouteConfig(), tmp_path)
     assert set(found.judgements) == {example.qid for example in examples}
     assert not found.failures
 
@@ -34,7 +34,7 @@ def test_the_judge_is_asked_about_each(
 def test_utility_calls_complex_what_a_trace_helps(
     layout: Layout, examples: list[Example], teacher: SceneTeacher, tmp_path: Path
 ) -> None:
-    found = label("utility", examples, layout, teacher, RouteConfig(), tmp_path).judgements
+    found = label("utility", examples, layout, lambda: teacher, RouteConfig(), tmp_path).judgements
     assert set(found) == {example.qid for example in examples}
     routes = {e.qid: found[e.qid].route for e in examples}
     assert all(routes[e.qid] == "simple" for e in examples if not e.pair.is_complex)

@@ -92,7 +92,7 @@ def test_a_duplicate_is_dropped_and_the_first_stays(case: Case) -> None:
     )
     screened = screen([case, other], PARAMS)
     assert screened.kept == [case]
-    assert [(drop.trace.qid, drop.rule) for drop in screened.dropped] == [("18:999", "duplicate")]
+    assert [(drop.qid, drop.rule) for drop in screened.dropped] == [("18:999", "duplicate")]
 
 
 def test_equal_traces_of_different_pictures_are_no_duplicates(case: Case) -> None:

@@ -6,8 +6,9 @@ from trace_retriever.config.filter import FineParams, RankParams
 from trace_retriever.errors import DataError
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import Split
+from trace_retriever.mbeir.pool_index import RecordIndex
 from trace_retriever.mbeir.records import Trace
-from trace_retriever.traces.candidates import Described
+from trace_retriever.traces.candidates import Described, Texts
 from trace_retriever.traces.examples import Example
 from trace_retriever.traces.rules import Case
 from trace_retriever.traces.teachers.base import Verdict
@@ -95,7 +96,10 @@ def test_a_sampled_pool_keeps_the_positives(
 def test_without_descriptions_the_remedy_is_the_teacher(
     layout: Layout, examples: list[Example], described: dict[Split, Described]
 ) -> None:
-    nothing: dict[Split, Described] = {split: Described({}, {}, {}) for split in ("train", "val")}
+    index = described["train"].texts.index
+    empty = RecordIndex(index.path, index.kind, index.numbers[:0], index.offsets[:0])
+    none = Described(Texts(empty, {}), described["train"].kinds[:0], {})
+    nothing: dict[Split, Described] = {"train": none, "val": none}
     with pytest.raises(DataError, match="teacher"):
         rank_verifier(cases_of(layout, examples, described), nothing, PARAMS, layout, seed=0)
 
@@ -115,7 +119,7 @@ def test_every_case_is_kept_or_dropped_with_its_reason(
     )
     kept, dropped = decide(cases, checked, FineParams())
     assert [case.trace.qid for case in kept] == ids[:1]
-    assert [(drop.trace.qid, drop.rule) for drop in dropped] == [
+    assert [(drop.qid, drop.rule) for drop in dropped] == [
         (ids[1], "confidence"),
         (ids[2], "inconsistent"),
         (ids[3], "unverified"),

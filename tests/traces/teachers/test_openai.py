@@ -12,7 +12,8 @@ from tests.traces.chat_server import TOKENS, Reply, Script, Seen, good_answer, s
 
 from trace_retriever.config.teacher import OpenaiTeacherParams
 from trace_retriever.errors import ConfigError, TeacherError
-from trace_retriever.traces.ask import Answers, Asking
+from trace_retriever.traces.answers import Answers
+from trace_retriever.traces.ask import Asking
 from trace_retriever.traces.examples import Example
 from trace_retriever.traces.teachers.base import UnansweredError, Written
 from trace_retriever.traces.teachers.chat import PromptedTeacher, TeacherRequest

@@ -4,8 +4,10 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from trace_retriever.io.progress import progress
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import SPLITS, Pair, Split, sorted_pairs
+from trace_retriever.mbeir.streams import read_candidates, read_queries
 
 
 def count_dataset(layout: Layout) -> dict[str, Any]:
@@ -22,11 +24,12 @@ def count_dataset(layout: Layout) -> dict[str, Any]:
     members = {split: layout.pairs(split) for split in splits}
     every = sorted_pairs({pair for pairs in members.values() for pair in pairs})
     in_train = _global_train_sizes(layout) if "train" in splits else Counter[tuple[int, str]]()
+    mixed = {key: count for name in _mixed(layout, every) for key, count in _by_task(layout, name)}
     pairs = {}
-    for pair in every:
+    for pair in progress(every, "counting", unit="pair"):
         own = [split for split in splits if pair in members[split]]
         pairs[pair.name] = {
-            "queries": {split: _query_count(layout, pair, split) for split in own},
+            "queries": {split: _query_count(layout, pair, split, mixed) for split in own},
             "pool": {split: _pool_size(layout, pair, split, in_train) for split in own},
         }
     return {
@@ -35,9 +38,22 @@ def count_dataset(layout: Layout) -> dict[str, Any]:
     }
 
 
-def _query_count(layout: Layout, pair: Pair, split: Split) -> int:
+def _mixed(layout: Layout, pairs: list[Pair]) -> list[str]:
+    """Data sets whose train queries lie in one file, some pair of which has none of its own."""
+    found = [pair.dataset for pair in pairs if not layout.files.queries(pair, "train").exists()]
+    return [name for name in dict.fromkeys(found) if layout.files.dataset_queries(name).exists()]
+
+
+def _by_task(layout: Layout, dataset: str) -> list[tuple[tuple[str, int], int]]:
+    """Train queries of a data set's pairs, in one pass over its file."""
+    path = layout.files.dataset_queries(dataset)
+    records = progress(read_queries(path), f"counting {path.name}", unit="query")
+    return [((dataset, task), count) for task, count in Counter(q.task_id for q in records).items()]
+
+
+def _query_count(layout: Layout, pair: Pair, split: Split, mixed: dict[tuple[str, int], int]) -> int:
     own = layout.files.queries(pair, split)
-    return _lines(own) if own.exists() else sum(1 for _ in layout.queries(pair, split))
+    return _lines(own) if own.exists() else mixed.get((pair.dataset, pair.task), 0)
 
 
 def _pool_size(layout: Layout, pair: Pair, split: Split, in_train: Counter[tuple[int, str]]) -> int:
@@ -49,7 +65,9 @@ def _pool_size(layout: Layout, pair: Pair, split: Split, in_train: Counter[tuple
 
 def _global_train_sizes(layout: Layout) -> Counter[tuple[int, str]]:
     """Candidates of the global train pool by data set id and modality, in one pass."""
-    return Counter((int(c.did.partition(":")[0]), c.modality.value) for c in layout.global_pool("train"))
+    path = layout.files.global_pool("train")
+    records = progress(read_candidates(path), f"counting {path.name}", unit="candidate")
+    return Counter((int(c.did.partition(":")[0]), c.modality.value) for c in records)
 
 
 def _lines(path: Path) -> int:

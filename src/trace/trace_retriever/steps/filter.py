@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from trace_retriever.config.filter import FilterConfig
 from trace_retriever.errors import DataError
 from trace_retriever.io.files import write_atomic
-from trace_retriever.io.jsonl import read_jsonl, write_jsonl
+from trace_retriever.io.jsonl import write_jsonl
 from trace_retriever.mbeir.ids import query_number
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import Split
-from trace_retriever.mbeir.records import Trace
 from trace_retriever.step import Metrics
 from trace_retriever.traces.candidates import Described
-from trace_retriever.traces.examples import Example, load_examples
+from trace_retriever.traces.cases import Cases, TraceFile
+from trace_retriever.traces.examples import Examples, load_examples
 from trace_retriever.traces.reports.filter import Outcome, filter_metrics, filter_page
 from trace_retriever.traces.rules import Case, Dropped, screen
 from trace_retriever.traces.teachers.build import build_teacher, with_default_path
@@ -47,64 +49,51 @@ def filter(
         TeacherError: the verifier fails too often, or its budget is spent; run again to go on.
     """
     layout = Layout(dataset)
-    written = _read(traces / "traces.jsonl")
-    blind = _read(traces / "blind.jsonl")
-    examples = load_examples(layout, _splits(layout), prompt_index=config.prompt_index, wanted=set(written))
-    described = {split: Described.read(layout, split) for split in dict.fromkeys(e.split for e in examples)}
-    cases = _cases(written, examples, described, traces / "traces.jsonl")
+    written = TraceFile(traces / "traces.jsonl")
+    blind = TraceFile(traces / "blind.jsonl")
+    examples = load_examples(
+        layout, _splits(layout), prompt_index=config.prompt_index, wanted=written.numbers
+    )
+    _check_known(written, examples)
+    splits = dict.fromkeys(split for _, split in examples.homes())
+    described = {split: Described.read(layout, split) for split in splits}
+    cases = Cases(written, examples, described)
     screened = screen(cases, config.coarse)
     checked = _verify(config, layout, screened.kept, described, backbone, work)
     if checked is None:
         kept, dropped = screened.kept, list[Dropped]()
     else:
         kept, dropped = decide(screened.kept, checked, config.fine)
+    if not isinstance(kept, Cases):  # taken from cases, which are
+        raise TypeError(type(kept))
     outcome = Outcome(cases, kept, screened.dropped + dropped, screened.broken, checked)
     write_jsonl(out / "kept.jsonl", outcome.kept_traces())
-    write_jsonl(out / "dropped.jsonl", [drop.record() for drop in outcome.dropped_in_order()])
+    write_jsonl(out / "dropped.jsonl", (drop.record() for drop in outcome.dropped_in_order()))
     metrics = filter_metrics(config, layout, outcome, written, blind)
     write_atomic(report / "report.html", filter_page(metrics, outcome, blind))
     return metrics
-
-
-def _read(path: Path) -> dict[str, Trace]:
-    traces: dict[str, Trace] = {}
-    for trace in read_jsonl(path, Trace):
-        if traces.setdefault(trace.qid, trace) is not trace:
-            raise DataError(
-                f"qid {trace.qid!r} is there twice", where=path, remedy="run `trace synthesize` again"
-            )
-    return dict(sorted(traces.items(), key=lambda item: query_number(item[0])))
 
 
 def _splits(layout: Layout) -> list[Split]:
     return [split for split in SPLITS if (layout.root / "query" / split).is_dir()]
 
 
-def _cases(
-    traces: dict[str, Trace],
-    examples: Sequence[Example],
-    described: dict[Split, Described],
-    where: Path,
-) -> list[Case]:
-    by_id = {example.qid: example for example in examples}
-    cases = []
-    for qid, trace in traces.items():
-        example = by_id.get(qid)
-        if example is None or example.pair.name != trace.pair:
+def _check_known(traces: TraceFile, examples: Examples) -> None:
+    """Each trace's query is there, and of the trace's pair."""
+    known = dict(zip(examples.numbers.tolist(), (pair.name for pair, _ in examples.homes()), strict=True))
+    for trace in traces.index.read(np.arange(len(traces))):
+        if known.get(query_number(trace.qid)) != trace.pair:
             raise DataError(
-                f"the data set has no train or val query {qid!r} of pair {trace.pair!r}",
-                where=where,
+                f"the data set has no train or val query {trace.qid!r} of pair {trace.pair!r}",
+                where=traces.index.path,
                 remedy="run `trace route` and `trace synthesize` on this data set",
             )
-        texts = described[example.split]
-        cases.append(Case(trace, example, texts.target(example), texts.source(example)))
-    return cases
 
 
 def _verify(
     config: FilterConfig,
     layout: Layout,
-    cases: list[Case],
+    cases: Sequence[Case],
     described: dict[Split, Described],
     backbone: Path | None,
     work: Path,

@@ -1,5 +1,7 @@
 """Step `route`: label each train and val query simple or complex, and compare the ways to do so."""
 
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 from trace_retriever.config.route import RouteConfig, Strategy
@@ -7,10 +9,11 @@ from trace_retriever.errors import DataError
 from trace_retriever.io.files import write_atomic
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.step import Metrics
-from trace_retriever.traces.examples import Example, load_examples
+from trace_retriever.traces.examples import Example, Examples, load_examples
 from trace_retriever.traces.reports.route import route_metrics, route_page
 from trace_retriever.traces.routes import STRATEGIES, routes_table, write_routes
 from trace_retriever.traces.routing import Labels, label, sample
+from trace_retriever.traces.teachers.base import Teacher
 from trace_retriever.traces.teachers.build import build_teacher, with_default_path
 
 
@@ -40,13 +43,16 @@ def route(
 
 
 def _labels(
-    config: RouteConfig, layout: Layout, examples: list[Example], backbone: Path | None, work: Path
+    config: RouteConfig, layout: Layout, examples: Examples, backbone: Path | None, work: Path
 ) -> dict[Strategy, Labels]:
-    teacher = build_teacher(with_default_path(config.teacher, backbone), layout, config.splits)
+    @cache
+    def teacher() -> Teacher:
+        return build_teacher(with_default_path(config.teacher, backbone), layout, config.splits)
+
     labels: dict[Strategy, Labels] = {}
     for strategy in STRATEGIES:
         if strategy == config.strategy:
-            asked = examples
+            asked: Sequence[Example] = examples
         elif strategy in config.compare:
             asked = sample(examples, config.compare_queries, config.seed)
         else:

@@ -1,18 +1,23 @@
 """Step `synthesize`: a teacher writes a reasoning trace for each complex train and val query."""
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+
+import numpy as np
 
 from trace_retriever.config.synthesize import SynthesizeConfig
 from trace_retriever.errors import DataError
 from trace_retriever.io.files import write_atomic
 from trace_retriever.io.jsonl import write_jsonl
+from trace_retriever.mbeir.ids import query_number
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import SPLITS
 from trace_retriever.mbeir.records import Trace
 from trace_retriever.step import Metrics
-from trace_retriever.traces.ask import Answers, Asking
-from trace_retriever.traces.examples import Example, load_examples
+from trace_retriever.traces.answers import Answers
+from trace_retriever.traces.ask import Asking
+from trace_retriever.traces.examples import Example, Examples, load_examples
 from trace_retriever.traces.reports.synthesize import synthesize_metrics, synthesize_page
 from trace_retriever.traces.routes import read_routes
 from trace_retriever.traces.routing import sample
@@ -40,10 +45,11 @@ def synthesize(
     """
     layout = Layout(dataset)
     table = read_routes(routes)
-    table = table[table["route"] == "complex"]
+    table = table.loc[table["route"] == "complex", ["qid", "split"]]
     splits = [split for split in SPLITS if (table["split"] == split).any()]
-    examples = load_examples(layout, splits, prompt_index=config.prompt_index, wanted=set(table["qid"]))
-    if missing := len(table) - len(examples):
+    wanted = np.array([query_number(qid) for qid in table["qid"]], dtype=np.int64)
+    examples = load_examples(layout, splits, prompt_index=config.prompt_index, wanted=wanted)
+    if missing := len(wanted) - len(examples):
         raise DataError(
             f"{missing:,} complex queries of the routes are not in the data set",
             where=routes / "routes.parquet",
@@ -54,7 +60,9 @@ def synthesize(
     written = _ask(asking, examples, "traces", sees_target=config.sees_target)
     blind = Answers[Written]({}, [])
     if config.sees_target:
-        train = [example for example in examples if example.split == "train" and example.qid in written.given]
+        in_train = np.array([split == "train" for _, split in examples.homes()], dtype=bool)
+        answered = np.isin(examples.numbers, written.numbers())
+        train = examples.take(np.flatnonzero(in_train & answered))
         blind_sample = sample(train, config.blind_queries, config.seed) if config.blind_queries else []
         blind = _ask(asking, blind_sample, "blind", sees_target=False)
     write_jsonl(out / "traces.jsonl", _traces(examples, written, teacher, sees_target=config.sees_target))
@@ -65,23 +73,22 @@ def synthesize(
     return metrics
 
 
-def _ask(asking: Asking, examples: list[Example], what: str, *, sees_target: bool) -> Answers[Written]:
+def _ask(asking: Asking, examples: Sequence[Example], what: str, *, sees_target: bool) -> Answers[Written]:
     call = partial(asking.teacher.write, sees_target=sees_target)
     return asking.ask(examples, call, Written, what)
 
 
 def _traces(
-    examples: list[Example], answers: Answers[Written], teacher: Teacher, *, sees_target: bool
-) -> list[Trace]:
-    return [
-        Trace(
-            qid=example.qid,
-            pair=example.pair.name,
+    examples: Examples, answers: Answers[Written], teacher: Teacher, *, sees_target: bool
+) -> Iterator[Trace]:
+    """The answers as traces; they are in the order of the examples."""
+    answered = examples.take(np.flatnonzero(np.isin(examples.numbers, answers.numbers())))
+    for (pair, _), (qid, answer) in zip(answered.homes(), answers.pairs(), strict=True):
+        yield Trace(
+            qid=qid,
+            pair=pair.name,
             reasoning=answer.reasoning,
             answer=answer.answer,
             teacher=teacher.name,
             sees_target=sees_target,
         )
-        for example in examples
-        if (answer := answers.given.get(example.qid)) is not None
-    ]

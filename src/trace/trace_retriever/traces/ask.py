@@ -1,44 +1,28 @@
 """Putting many requests to a teacher: side by side, resumable, and stopped when too many fail."""
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 from pydantic import BaseModel
 from tqdm import tqdm
 
 from trace_retriever.errors import TeacherError
-from trace_retriever.io.jsonl import JsonlLog, read_jsonl
+from trace_retriever.io.jsonl import JsonlLog
 from trace_retriever.io.progress import bar
-from trace_retriever.traces.examples import Example
+from trace_retriever.mbeir.ids import query_number
+from trace_retriever.traces.answers import Answers, Logged, LoggedAnswers
+from trace_retriever.traces.examples import Example, numbers_of
+from trace_retriever.traces.lazy import take
 from trace_retriever.traces.teachers.base import Failure, Teacher, UnansweredError
 
 Answer = TypeVar("Answer", bound=BaseModel)
 PATIENCE = 200  # requests before a share of failures among those asked so far says something
-
-
-class _Logged(BaseModel, Generic[Answer]):
-    """A line of the work log."""
-
-    qid: str
-    answer: Answer
-
-
-@dataclass(frozen=True)
-class Answers(Generic[Answer]):
-    """What came of some requests; each is in exactly one of the two.
-
-    Attributes:
-        given: qid → answer, in the order of the requests.
-        failures: requests without a usable answer, in the order of the requests.
-    """
-
-    given: dict[str, Answer]
-    failures: list[Failure]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,28 +54,54 @@ class Asking:
             TeacherError: too many requests failed, the budget is spent, or the teacher cannot be used at all;
                 answers so far are kept for a rerun.
         """
-        log_path = self.work / f"{what}.jsonl"
+        if self.teacher.costly:
+            return self._logged(examples, call, kind, what)
         given: dict[str, Answer] = {}
+        failures: list[Failure] = []
+        for example, result in self._put(examples, examples, call, what):
+            if isinstance(result, Failure):
+                failures.append(result)
+            else:
+                given[example.qid] = result
+        return Answers(given, failures)
+
+    def _logged(
+        self, examples: Sequence[Example], call: Callable[[Example], Answer], kind: type[Answer], what: str
+    ) -> Answers[Answer]:
+        """Answers go to the log, whose lines are read again by those who want them."""
+        path, numbers = self.work / f"{what}.jsonl", numbers_of(examples)
         failures: dict[str, Failure] = {}
-        with JsonlLog(log_path) as log:
-            given.update((row.qid, row.answer) for row in read_jsonl(log_path, _Logged[kind]))  # type: ignore[valid-type]
-            todo = [example for example in examples if example.qid not in given]
-            shown: tqdm[Any] = bar(what, total=len(examples), unit="query")
-            with shown, closing(self._results(todo, call)) as results:  # an error ends the workers at once
-                shown.update(len(examples) - len(todo))
-                for example, result in results:
-                    shown.update()
-                    if isinstance(result, Failure):
-                        failures[example.qid] = result
-                        self._check(failures, len(given), len(examples), what)
-                    else:
-                        given[example.qid] = result
-                        if self.teacher.costly:
-                            log.append(_Logged[kind](qid=example.qid, answer=result))  # type: ignore[valid-type]
-        return Answers(
-            {example.qid: given[example.qid] for example in examples if example.qid in given},
-            [failures[example.qid] for example in examples if example.qid in failures],
-        )
+        with JsonlLog(path) as log:
+            known = LoggedAnswers(path, kind).numbers
+            todo = take(examples, np.flatnonzero(~np.isin(numbers, known)))
+            for example, result in self._put(todo, examples, call, what):
+                if isinstance(result, Failure):
+                    failures[example.qid] = result
+                else:
+                    log.append(Logged[kind](qid=example.qid, answer=result))  # type: ignore[valid-type]
+        ordered = sorted(failures.values(), key=lambda failure: query_number(failure.example.qid))
+        return Answers(LoggedAnswers(path, kind).within(numbers), ordered)
+
+    def _put(
+        self,
+        todo: Sequence[Example],
+        examples: Sequence[Example],
+        call: Callable[[Example], Answer],
+        what: str,
+    ) -> Iterator[tuple[Example, Answer | Failure]]:
+        """Put the requests that are left, and stop where too many of all fail."""
+        failures: list[Failure] = []
+        done = len(examples) - len(todo)
+        shown: tqdm[Any] = bar(what, total=len(examples), unit="query")
+        with shown, closing(self._results(todo, call)) as results:  # an error ends the workers at once
+            shown.update(done)
+            for example, result in results:
+                shown.update()
+                done += 1
+                if isinstance(result, Failure):
+                    failures.append(result)
+                    self._check(failures, done - len(failures), len(examples), what)
+                yield example, result
 
     def _results(
         self, examples: Sequence[Example], call: Callable[[Example], Answer]
@@ -123,11 +133,11 @@ class Asking:
             if fatal is not None:
                 raise fatal
 
-    def _check(self, failures: dict[str, Failure], given: int, total: int, what: str) -> None:
+    def _check(self, failures: list[Failure], given: int, total: int, what: str) -> None:
         base = max(len(failures) + given, min(total, PATIENCE))
         if len(failures) <= self.max_failed_share * base:
             return
-        reasons = count_reasons(failures.values())
+        reasons = count_reasons(failures)
         shown = "; ".join(f"{count} x {reason}" for reason, count in list(reasons.items())[:3])
         raise TeacherError(
             f"{len(failures)} of {len(failures) + given} requests to teacher {self.teacher.name!r} failed "

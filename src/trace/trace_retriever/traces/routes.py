@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from trace_retriever.config.route import Strategy
 from trace_retriever.errors import DataError
-from trace_retriever.traces.examples import Example
-from trace_retriever.traces.routing import Labels, by_dataset
+from trace_retriever.mbeir.ids import query_id
+from trace_retriever.traces.examples import Example, homes_of, numbers_of
+from trace_retriever.traces.judgements import ROUTES, Judgements
+from trace_retriever.traces.routing import Labels
 
 STRATEGIES: tuple[Strategy, ...] = ("dataset", "judge", "utility")
 COLUMNS = (
@@ -34,27 +37,24 @@ def routes_table(
     chosen one, or `dataset` for a query that it could not label; and each strategy's own route, null where it
     has none.
     """
-    fallback = by_dataset(examples).judgements
-    rows = []
-    for example in examples:
-        strategy, judgement = chosen, labels[chosen].judgements.get(example.qid)
-        if judgement is None:
-            strategy, judgement = "dataset", fallback[example.qid]
-        own = {name: found.judgements.get(example.qid) for name, found in labels.items()}
-        routes = [found.route if (found := own.get(name)) else None for name in STRATEGIES]
-        rows.append(
-            (
-                example.qid,
-                example.pair.name,
-                example.split,
-                judgement.route,
-                strategy,
-                judgement.confidence,
-                *routes,
-            )
-        )
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype({name: "object" for name in COLUMNS if name != "confidence"})
+    numbers, homes = numbers_of(examples), list(homes_of(examples))
+    columns = {name: Judgements.of(found.judgements).at(numbers) for name, found in labels.items()}
+    routes_N, confidences_N = columns[chosen]
+    fallback_N, sure_N = Judgements.by_dataset(examples).at(numbers)
+    own = routes_N >= 0
+    words = np.array([*ROUTES, None], dtype=object)  # the last is at place -1
+    table = {
+        "qid": np.array([query_id(number) for number in numbers.tolist()], dtype=object),
+        "pair": np.array([pair.name for pair, _ in homes], dtype=object),
+        "split": np.array([split for _, split in homes], dtype=object),
+        "route": words[np.where(own, routes_N, fallback_N)],
+        "strategy": np.where(own, np.array(chosen, dtype=object), np.array("dataset", dtype=object)),
+        "confidence": np.where(own, confidences_N, sure_N),
+    }
+    nothing = np.full(len(numbers), None, dtype=object)
+    for name in STRATEGIES:
+        table[f"{name}_route"] = words[columns[name][0]] if name in columns else nothing
+    return pd.DataFrame(table, columns=list(COLUMNS))
 
 
 def write_routes(path: Path, table: pd.DataFrame) -> None:

@@ -1,14 +1,19 @@
 """The coarse filter: the paper's rules for traces, one function each, in the order they are asked."""
 
+import hashlib
 import re
 import unicodedata
+from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from trace_retriever.config.filter import CoarseParams
+from trace_retriever.io.progress import progress
+from trace_retriever.mbeir.pool_index import as_ints
 from trace_retriever.mbeir.records import Trace
 from trace_retriever.traces.examples import Example
+from trace_retriever.traces.lazy import take
 from trace_retriever.traces.prompts import is_composed
 from trace_retriever.traces.words import ngrams, salient, token_count, without_label, words
 
@@ -32,7 +37,8 @@ class Case:
 class Dropped:
     """A trace that was dropped: by which stage (coarse or fine), by which rule, and a detail for people."""
 
-    trace: Trace
+    qid: str
+    pair: str
     stage: str
     rule: str
     detail: str
@@ -40,8 +46,8 @@ class Dropped:
     def record(self) -> dict[str, str]:
         """The line of `dropped.jsonl`."""
         return {
-            "qid": self.trace.qid,
-            "pair": self.trace.pair,
+            "qid": self.qid,
+            "pair": self.pair,
             "stage": self.stage,
             "rule": self.rule,
             "detail": self.detail,
@@ -161,33 +167,36 @@ class Screened:
         broken: rule → how many traces break it, whether or not an earlier one dropped them.
     """
 
-    kept: list[Case]
+    kept: Sequence[Case]
     dropped: list[Dropped]
     broken: dict[str, int]
 
 
-def screen(cases: Iterable[Case], params: CoarseParams) -> Screened:
+def screen(cases: Sequence[Case], params: CoarseParams) -> Screened:
     """Hold each trace against all rules; of duplicates the first stays."""
-    result = Screened([], [], dict.fromkeys((*RULES, DUPLICATE), 0))
-    seen: dict[tuple[object, ...], str] = {}
-    for case in cases:
+    kept = array("q")
+    dropped: list[Dropped] = []
+    broken = dict.fromkeys((*RULES, DUPLICATE), 0)
+    seen: dict[bytes, str] = {}
+    for place, case in enumerate(progress(cases, "rules", total=len(cases), unit="trace")):
         found = {name: detail for name, rule in RULES.items() if (detail := rule(case, params)) is not None}
         if not found:
             first = seen.setdefault(_identity(case), case.trace.qid)
             if first != case.trace.qid:
                 found = {DUPLICATE: f"same trace, words and picture as query {first}"}
         for name in found:
-            result.broken[name] += 1
+            broken[name] += 1
         if found:
             name, detail = next(iter(found.items()))
-            result.dropped.append(Dropped(case.trace, "coarse", name, detail))
+            dropped.append(Dropped(case.trace.qid, case.trace.pair, "coarse", name, detail))
         else:
-            result.kept.append(case)
-    return result
+            kept.append(place)
+    return Screened(take(cases, as_ints(kept)), dropped, broken)
 
 
-def _identity(case: Case) -> tuple[object, ...]:
+def _identity(case: Case) -> bytes:
     """What makes two traces duplicates: one pair and split, the same query, the same words in the trace."""
     example = case.example
-    said: Sequence[str] = words(case.trace.text)
-    return (example.pair, example.split, tuple(words(example.words)), example.query.image, tuple(said))
+    asked, said = words(example.words), words(case.trace.text)
+    whole = (example.pair.name, example.split, asked, str(example.query.image), said)
+    return hashlib.blake2b(repr(whole).encode(errors="surrogatepass"), digest_size=16).digest()

@@ -1,21 +1,28 @@
 """The fine filter: a verifier's decision and confidence for each trace (paper: consistent and above 0.7)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from trace_retriever.config.filter import FineParams, RankParams
 from trace_retriever.errors import DataError
+from trace_retriever.io.progress import bar
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import Split
+from trace_retriever.mbeir.records import Trace
 from trace_retriever.traces.ask import Asking
 from trace_retriever.traces.candidates import Described, Field
+from trace_retriever.traces.cases import Cases, examples_of, homes_of_cases, names_of
 from trace_retriever.traces.examples import Example
+from trace_retriever.traces.lazy import take
 from trace_retriever.traces.ranks import Ranked, ranks
 from trace_retriever.traces.rules import Case, Dropped
 from trace_retriever.traces.teachers.base import Teacher, Verdict
+
+NO_TARGET = "no target with a description"
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Checked:
         failures: qid → why there is no verdict.
     """
 
-    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
 
@@ -54,22 +61,23 @@ def rank_verifier(
     Raises:
         DataError: no target has a description.
     """
-    checked = Checked()
-    grouped: dict[tuple[str, Split], list[Case]] = {}
-    for case in cases:
-        grouped.setdefault((case.example.pair.name, case.example.split), []).append(case)
-    for (_, split), group in sorted(grouped.items()):
-        examples = [case.example for case in group]
-        candidates = described[split].field(examples, params.pool_limit, seed)
-        if candidates is None:
-            checked.failures.update((case.trace.qid, "no target with a description") for case in group)
-            continue
-        answers = [case.trace.answer for case in group]
-        after = ranks(candidates, examples, answers, params.distractors)
-        before = ranks(candidates, examples, [example.words for example in examples])
-        for case, now, was in zip(group, after, before, strict=True):
-            _record(checked, case, now, was, candidates, params)
-    if cases and not checked.verdicts:
+    verdicts: dict[str, Verdict] = {}
+    checked = Checked(verdicts)
+    grouped: dict[tuple[str, Split], list[int]] = {}
+    for place, (pair, split) in enumerate(homes_of_cases(cases)):
+        grouped.setdefault((pair.name, split), []).append(place)
+    shown: tqdm[object] = bar("ranking", total=len(cases), unit="trace")
+    with shown:
+        for (_, split), places in sorted(grouped.items()):
+            group = take(cases, np.array(places))
+            ranked = False
+            for part, candidates in described[split].fields(examples_of(group), params.pool_limit, seed):
+                ranked = True
+                _rank_part(checked, verdicts, list(group[part]), candidates, params)
+                shown.update(part.stop - part.start)
+            if not ranked:
+                checked.failures.update((case.trace.qid, NO_TARGET) for case in group)
+    if len(cases) and not checked.verdicts:
         raise DataError(
             "verifier `rank` needs texts of the candidates, and no target of a trace has one",
             where=layout.root,
@@ -78,22 +86,33 @@ def rank_verifier(
     return checked
 
 
-def _record(
-    checked: Checked, case: Case, now: Ranked, was: Ranked, candidates: Field, params: RankParams
+def _rank_part(
+    checked: Checked, verdicts: dict[str, Verdict], group: list[Case], candidates: Field, params: RankParams
 ) -> None:
-    if now.best < 0:
-        checked.failures[case.trace.qid] = "no target with a description"
-        return
+    examples = [case.example for case in group]
+    after = ranks(candidates, examples, [case.trace.answer for case in group], params.distractors)
+    before = ranks(candidates, examples, [example.words for example in examples])
+    for case, now, was in zip(group, after, before, strict=True):
+        if now.best < 0:
+            checked.failures[case.trace.qid] = NO_TARGET
+        else:
+            verdicts[case.trace.qid], checked.reasons[case.trace.qid] = _verdict(
+                case, now, was, candidates, params
+            )
+
+
+def _verdict(
+    case: Case, now: Ranked, was: Ranked, candidates: Field, params: RankParams
+) -> tuple[Verdict, str]:
+    """The verdict, and what lies behind it."""
     scores = np.array([now.score, *now.rivals]) / params.temperature
     weights = np.exp(scores - scores.max())
     p = float(weights[0] / weights.sum())
     support = (
         candidates.corpus.support(case.trace.answer, candidates.texts[now.best]) if params.support else 1.0
     )
-    checked.verdicts[case.trace.qid] = Verdict(
-        consistent=now.rank <= was.rank, confidence=round(min(1.0, p * support), 6)
-    )
-    checked.reasons[case.trace.qid] = f"rank {was.rank:g} to {now.rank:g}, p {p:.2f}, support {support:.2f}"
+    verdict = Verdict(consistent=now.rank <= was.rank, confidence=round(min(1.0, p * support), 6))
+    return verdict, f"rank {was.rank:g} to {now.rank:g}, p {p:.2f}, support {support:.2f}"
 
 
 def teacher_verifier(cases: Sequence[Case], teacher: Teacher, max_failed_share: float, work: Path) -> Checked:
@@ -102,32 +121,35 @@ def teacher_verifier(cases: Sequence[Case], teacher: Teacher, max_failed_share: 
     Raises:
         TeacherError: too many requests failed, or the teacher cannot be used.
     """
-    traces = {case.trace.qid: case.trace for case in cases}
+    traces: Mapping[str, Trace] = (
+        cases.traces if isinstance(cases, Cases) else {case.trace.qid: case.trace for case in cases}
+    )
 
     def call(example: Example) -> Verdict:
         return teacher.verify(example, traces[example.qid])
 
     asking = Asking(teacher=teacher, max_failed_share=max_failed_share, work=work)
-    answers = asking.ask([case.example for case in cases], call, Verdict, "verdicts")
+    answers = asking.ask(examples_of(cases), call, Verdict, "verdicts")
     return Checked(
         verdicts=answers.given, failures={failure.example.qid: failure.reason for failure in answers.failures}
     )
 
 
-def decide(cases: Sequence[Case], checked: Checked, params: FineParams) -> tuple[list[Case], list[Dropped]]:
+def decide(
+    cases: Sequence[Case], checked: Checked, params: FineParams
+) -> tuple[Sequence[Case], list[Dropped]]:
     """Keep what is consistent and above the confidence threshold; say why the rest is not."""
-    kept: list[Case] = []
+    kept: list[int] = []
     dropped: list[Dropped] = []
-    for case in cases:
-        qid = case.trace.qid
+    for place, (qid, pair) in enumerate(names_of(cases)):
         verdict = checked.verdicts.get(qid)
         detail = checked.reasons.get(qid, "")
         if verdict is None:
-            dropped.append(Dropped(case.trace, "fine", "unverified", checked.failures[qid]))
+            dropped.append(Dropped(qid, pair, "fine", "unverified", checked.failures[qid]))
         elif not verdict.consistent:
-            dropped.append(Dropped(case.trace, "fine", "inconsistent", detail))
+            dropped.append(Dropped(qid, pair, "fine", "inconsistent", detail))
         elif verdict.confidence <= params.min_confidence:
-            dropped.append(Dropped(case.trace, "fine", "confidence", detail or f"{verdict.confidence:.2f}"))
+            dropped.append(Dropped(qid, pair, "fine", "confidence", detail or f"{verdict.confidence:.2f}"))
         else:
-            kept.append(case)
-    return kept, dropped
+            kept.append(place)
+    return take(cases, np.array(kept, dtype=np.int64)), dropped

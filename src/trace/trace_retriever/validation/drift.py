@@ -18,13 +18,11 @@ Statistics = dict[str, dict[str, dict[str, Any]]]
 
 CATEGORIES = {
     "queries": ("split", "pair", "modality", "task_id"),
-    "candidates": ("pool", "modality"),
     "routes": ("route", "pair"),
     "traces": ("pair",),
 }
 NUMBERS = {
     "queries": ("characters", "positive_count"),
-    "candidates": ("characters",),
     "routes": ("confidence",),
     "traces": ("reasoning_words", "answer_words", "confidence"),
 }
@@ -43,6 +41,12 @@ def categorical(values: "pd.Series[Any]") -> dict[str, Any]:
     """Counts of a column's values, missing ones left out."""
     counts = values.dropna().astype(str).value_counts()
     return {"kind": "categorical", "counts": {name: int(counts[name]) for name in sorted(counts.index)}}
+
+
+def categorical_counts(values: Any) -> dict[str, Any]:
+    """As `categorical`, of an Arrow column of texts."""
+    counts = {row["values"]: row["counts"] for row in values.drop_null().value_counts().to_pylist()}
+    return {"kind": "categorical", "counts": dict(sorted(counts.items()))}
 
 
 def numeric(values: "pd.Series[Any]") -> dict[str, Any]:

@@ -5,9 +5,13 @@ import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
+from trace_retriever.io.progress import progress
 from trace_retriever.validation.rules import Rule, Suite
 
 EXAMPLES = 5
@@ -33,6 +37,8 @@ def run_suites(suites: Sequence[Suite], data_docs: Path) -> list[Result]:
         _configure(context, data_docs)
         source = context.data_sources.add_pandas("tables")
         results = [_run(gx, context, source, suite) for suite in suites]
+        for entry in (entry for result in results for entry in result["expectations"]):
+            del entry["known"]
         context.build_data_docs()
     return results
 
@@ -64,15 +70,56 @@ def _configure(context: Any, data_docs: Path) -> None:
 
 
 def _run(gx: Any, context: Any, source: Any, suite: Suite) -> Result:
-    asset = source.add_dataframe_asset(suite.name)
+    if isinstance(suite.frame, pd.DataFrame):
+        return _run_frame(gx, context, source, suite, suite.frame, suite.name)
+    found = []
+    for kind, frames in (("rows", suite.frame), ("whole", suite.whole)):
+        part = replace(suite, rules=[rule for rule in suite.rules if rule.whole == (kind == "whole")])
+        parts = progress(frames() if frames else (), f"{suite.name}, {kind}", unit="part")
+        found.append(
+            [
+                _run_frame(gx, context, source, part, frame, f"{suite.name} {kind} {number}")
+                for number, frame in enumerate(parts, start=1)
+            ]
+        )
+    return _merged(suite, *found)
+
+
+def _merged(suite: Suite, rowwise: Sequence[Result], whole: Sequence[Result]) -> Result:
+    """One result of the parts of a table: each rule's counts added, the first examples kept."""
+    entries = []
+    results = [*rowwise, *whole]
+    for rule in suite.rules:
+        found = [e for result in results for e in result["expectations"] if e["rule"] == rule.name]
+        entry = dict(found[0])
+        entry["success"] = all(one["success"] for one in found)
+        entry["unexpected"] = sum(one["unexpected"] for one in found)
+        entry["known"] = sum(one["known"] for one in found)
+        entry["share"] = entry["unexpected"] / max(1, entry["known"])
+        entry["examples"] = [row for one in found for row in one["examples"]][:EXAMPLES]
+        entry |= next(({"fault": one["fault"]} for one in found if "fault" in one), {})
+        entries.append(entry)
+    failed = [entry["rule"] for entry in entries if not entry["success"]]
+    return {
+        "name": suite.name,
+        "success": not failed,
+        "rows": sum(result["rows"] for result in rowwise),
+        "evaluated": len(entries),
+        "failed": failed,
+        "expectations": entries,
+    }
+
+
+def _run_frame(gx: Any, context: Any, source: Any, suite: Suite, frame: pd.DataFrame, name: str) -> Result:
+    asset = source.add_dataframe_asset(name)
     batch = asset.add_batch_definition_whole_dataframe("whole")
-    expectations = context.suites.add(gx.ExpectationSuite(name=suite.name))
+    expectations = context.suites.add(gx.ExpectationSuite(name=name))
     for rule in suite.rules:
         kind = getattr(gx.expectations, rule.kind)
         expectations.add_expectation(kind(**rule.arguments, meta={"rule": rule.name}, notes=rule.meaning))
-    definition = gx.ValidationDefinition(name=suite.name, data=batch, suite=expectations)
+    definition = gx.ValidationDefinition(name=name, data=batch, suite=expectations)
     checkpoint = gx.Checkpoint(
-        name=suite.name,
+        name=name,
         validation_definitions=[context.validation_definitions.add(definition)],
         result_format={
             "result_format": "SUMMARY",
@@ -81,7 +128,7 @@ def _run(gx: Any, context: Any, source: Any, suite: Suite) -> Result:
             "include_unexpected_rows": False,
         },
     )
-    done = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": suite.frame})
+    done = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": frame})
     (validation,) = done.run_results.values()
     found = {entry.expectation_config.meta["rule"]: entry.to_json_dict() for entry in validation.results}
     entries = [_entry(rule, found[rule.name]) for rule in suite.rules]
@@ -89,7 +136,7 @@ def _run(gx: Any, context: Any, source: Any, suite: Suite) -> Result:
     return {
         "name": suite.name,
         "success": not failed,
-        "rows": len(suite.frame),
+        "rows": len(frame),
         "evaluated": len(entries),
         "failed": failed,
         "expectations": entries,
@@ -104,6 +151,7 @@ def _entry(rule: Rule, raw: dict[str, Any]) -> Result:
         "kind": rule.kind,
         "success": bool(raw["success"]),
         "unexpected": result.get("unexpected_count", 0),
+        "known": result.get("element_count", 0) - result.get("missing_count", 0),
         "share": _plain(result.get("unexpected_percent") or 0.0) / 100,
         "observed": _plain(result.get("observed_value")),
         "examples": [],

@@ -1,123 +1,156 @@
 """Tables made of several files: positives in pools, routes of queries, traces of routed queries."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from trace_retriever.config.validate import ReachabilityParams
 from trace_retriever.mbeir.layout import Layout
-from trace_retriever.mbeir.pairs import Pair
-from trace_retriever.validation.tables import splits_of
+from trace_retriever.mbeir.pairs import Pair, Split
+from trace_retriever.validation.chosen import Labels
+from trace_retriever.validation.keys import Hashes, Lookup, joined, keys_of
+from trace_retriever.validation.pools import Candidates
+from trace_retriever.validation.queries import Queries
+from trace_retriever.validation.spool import Spool
+from trace_retriever.validation.tables import JUDGED, QUERY
+
+Bools = NDArray[np.bool_]
 
 
-def positive_table(
-    layout: Layout,
-    queries: pd.DataFrame,
-    candidates: pd.DataFrame,
-    qrels: pd.DataFrame,
-    params: ReachabilityParams,
-) -> pd.DataFrame:
-    """One row a (query, positive).
+class Positives:
+    """One row a (query, positive), some 20 bytes of each in memory.
 
     Columns: split, pair, qid, did, local and global (bool: in the pair's own pool, the split's global one),
     unreachable_local and unreachable_global (the did, where it is missing *and* the pair has fewer reachable
     positives than it must), unjudged (the did, where the qrels do not have it).
+
+    Attributes:
+        keys: hashes of split, pair, qid and did.
+        homes: split and pair → which rows are theirs.
+        local, everywhere: whether each is in the pair's own pool, and in the split's global one.
     """
-    columns = ["split", "pair", "qid", "positives"]
-    frame = queries.loc[queries["positive_count"] > 0, columns].explode("positives", ignore_index=True)
-    frame = frame.rename(columns={"positives": "did"}).astype({"split": str, "pair": str, "did": str})
-    local, everywhere = _reachable(layout, frame, candidates)
-    frame["local"], frame["global"] = local, everywhere
-    minimum = {name: _least_local(Pair.parse(name), params) for name in frame["pair"].unique()}
-    for scope, least in (("local", frame["pair"].map(minimum)), ("global", params.min_global)):
-        share = frame.groupby(["split", "pair"])[scope].transform("mean")
-        frame[f"unreachable_{scope}"] = frame["did"].where(~frame[scope] & (share < least))
-    relevant = qrels.loc[qrels["relevance"] > 0, ["split", "pair", "qid", "did"]]
-    frame["unjudged"] = frame["did"].where(~_among(frame, relevant))
-    return frame
+
+    def __init__(
+        self,
+        layout: Layout,
+        queries: Queries,
+        candidates: Candidates,
+        qrels: Spool,
+        params: ReachabilityParams,
+    ) -> None:
+        self._queries = queries
+        owners, dids = queries.positives
+        self.homes = {
+            home: slice(*np.searchsorted(owners, [rows.start, rows.stop]).tolist())
+            for home, rows in queries.homes.items()
+        }
+        self.local, self.everywhere = self._reachable(layout, candidates, dids)
+        self._missed = {
+            "local": _missed(self.local, self.homes, lambda pair: _least_local(pair, params)),
+            "global": _missed(self.everywhere, self.homes, lambda _: params.min_global),
+        }
+        self.keys = joined(keys_of(part, JUDGED) for part in self._exploded())
+        self._unjudged = ~Lookup(_relevant(qrels)).holds(self.keys)
+
+    def _reachable(self, layout: Layout, candidates: Candidates, dids: Hashes) -> tuple[Bools, Bools]:
+        local, everywhere = np.zeros(len(dids), dtype=bool), np.zeros(len(dids), dtype=bool)
+        for (split, pair), rows in self.homes.items():
+            local[rows] = candidates.holds(layout.pool_path(pair, split).stem, dids[rows])
+        for split in dict.fromkeys(split for split, _ in self.homes):
+            parts = [rows for (one, _), rows in self.homes.items() if one == split]
+            rows = slice(parts[0].start, parts[-1].stop)
+            everywhere[rows] = candidates.holds(layout.files.global_pool(split).stem, dids[rows])
+        return local, everywhere
+
+    def _exploded(self) -> Iterator[pd.DataFrame]:
+        for part in self._queries.spool.parts([*QUERY, "positives"]):
+            frame = part.explode("positives").rename(columns={"positives": "did"})
+            yield frame.dropna(subset=["did"]).reset_index(drop=True)
+
+    def parts(self) -> Iterator[pd.DataFrame]:
+        """All rows in parts."""
+        start = 0
+        for frame in self._exploded():
+            rows = slice(start, start + len(frame))
+            frame["local"], frame["global"] = self.local[rows], self.everywhere[rows]
+            for scope, missed in self._missed.items():
+                frame[f"unreachable_{scope}"] = frame["did"].where(missed[rows])
+            frame["unjudged"] = frame["did"].where(self._unjudged[rows])
+            start = rows.stop
+            yield frame
+
+    def reachability(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Split → pair → share of positives that lie in the local and in the global pool."""
+        found: dict[str, dict[str, dict[str, float]]] = {}
+        for (split, pair), rows in sorted(self.homes.items(), key=lambda home: (home[0][0], home[0][1].name)):
+            if rows.stop > rows.start:
+                local, everywhere = float(self.local[rows].mean()), float(self.everywhere[rows].mean())
+                found.setdefault(split, {})[pair.name] = {"local": local, "global": everywhere}
+        return found
+
+
+def _missed(reached: Bools, homes: Mapping[tuple[Split, Pair], slice], least: Any) -> Bools:
+    """What is not reached, of the pairs that reach less than they must."""
+    missed = np.zeros(len(reached), dtype=bool)
+    for (_, pair), rows in homes.items():
+        if rows.stop > rows.start and reached[rows].mean() < least(pair):
+            missed[rows] = ~reached[rows]
+    return missed
 
 
 def _least_local(pair: Pair, params: ReachabilityParams) -> float:
     return params.siblings_min_local if pair.dataset in params.siblings else params.min_local
 
 
-def _reachable(
-    layout: Layout, frame: pd.DataFrame, candidates: pd.DataFrame
-) -> tuple["pd.Series[bool]", "pd.Series[bool]"]:
-    pools = {str(name): set(dids) for name, dids in candidates.groupby("pool", observed=True)["did"]}
-    local = pd.Series(False, index=frame.index)
-    everywhere = pd.Series(False, index=frame.index)
-    for split, pairs in splits_of(layout).items():
-        in_split = frame["split"] == split
-        union = pools.get(layout.files.global_pool(split).stem, set())
-        everywhere |= in_split & frame["did"].isin(union)
-        for pair in pairs:
-            own = pools.get(layout.pool_path(pair, split).stem, set())
-            local |= in_split & (frame["pair"] == pair.name) & frame["did"].isin(own)
-    return local, everywhere
+def _relevant(qrels: Spool) -> Hashes:
+    parts = qrels.parts([*JUDGED, "relevance"])
+    return joined(keys_of(part[part["relevance"] > 0], JUDGED) for part in parts)
 
 
-def _among(rows: pd.DataFrame, others: pd.DataFrame) -> "pd.Series[bool]":
-    keys = ["split", "pair", "qid", "did"]
-    known = pd.MultiIndex.from_frame(others.astype(str)[keys])
-    return pd.Series(pd.MultiIndex.from_frame(rows[keys].astype(str)).isin(known), index=rows.index)
-
-
-def add_qrels_joins(qrels: pd.DataFrame, queries: pd.DataFrame, positives: pd.DataFrame) -> pd.DataFrame:
+def qrels_parts(qrels: Spool, queries: Queries, positives: Positives) -> Iterator[pd.DataFrame]:
     """The qrels with `unknown_qid` (no such query) and `unlisted` (relevant, yet not its positive)."""
-    frame = qrels.copy()
-    keys = ["split", "pair", "qid"]
-    known = pd.MultiIndex.from_frame(queries[keys].astype(str))
-    listed = pd.Series(pd.MultiIndex.from_frame(frame[keys].astype(str)).isin(known), index=frame.index)
-    readable = frame["problem"].isna()
-    frame["unknown_qid"] = frame["qid"].where(readable & ~listed)
-    relevant = readable & listed & (frame["relevance"] > 0)
-    frame["unlisted"] = frame["did"].where(relevant & ~_among(frame, positives))
-    return frame
+    known, listed = Lookup(queries.keys), Lookup(positives.keys)
+    for frame in qrels.parts():
+        readable, of_query = frame["problem"].isna(), known.holds(keys_of(frame, QUERY))
+        frame["unknown_qid"] = frame["qid"].where(readable & ~of_query)
+        relevant = readable & of_query & (frame["relevance"] > 0)
+        frame["unlisted"] = frame["did"].where(relevant & ~listed.holds(keys_of(frame, JUDGED)))
+        yield frame
 
 
-def routing_table(queries: pd.DataFrame, routes: pd.DataFrame) -> pd.DataFrame:
-    """One row a train query: qid, pair, route (None when it has none), complex (1.0, 0.0 or None)."""
-    train = queries.loc[queries["split"] == "train", ["pair", "line", "qid"]].astype({"pair": str})
-    labels = routes.loc[routes["split"] == "train", ["pair", "qid", "route"]].drop_duplicates(["pair", "qid"])
-    frame = train.merge(labels, on=["pair", "qid"], how="left")
-    frame["route"] = frame["route"].where(frame["route"].notna(), None)
-    frame["complex"] = (frame["route"] == "complex").astype(float).where(frame["route"].notna())
-    return frame
+def routing_parts(queries: Queries, labels: Labels) -> Iterator[pd.DataFrame]:
+    """One row a train query: pair, line, qid, route (None when it has none), complex (1.0, 0.0 or None)."""
+    for frame in queries.spool.parts(["split", "pair", "line", "qid"], queries.names("train")):
+        frame["route"] = labels.of(frame, QUERY)
+        frame["complex"] = (frame["route"] == "complex").astype(float).where(frame["route"].notna())
+        yield frame.drop(columns="split")
 
 
-def add_route_joins(routes: pd.DataFrame, queries: pd.DataFrame) -> pd.DataFrame:
+def route_parts(labels: Labels, queries: Queries) -> Iterator[pd.DataFrame]:
     """The routes with `unknown_qid` (no such query in its split)."""
-    keys = ["split", "pair", "qid"]
-    known = pd.MultiIndex.from_frame(queries[keys].astype(str))
-    frame = routes.copy()
-    found = pd.MultiIndex.from_frame(frame[keys].astype(str)).isin(known)
-    frame["unknown_qid"] = frame["qid"].where(~found)
-    return frame
+    known = Lookup(queries.keys)
+    for frame in labels.parts():
+        frame["unknown_qid"] = frame["qid"].where(~known.holds(keys_of(frame, QUERY)))
+        yield frame
 
 
-def add_trace_joins(traces: pd.DataFrame, queries: pd.DataFrame, routes: pd.DataFrame) -> pd.DataFrame:
+def trace_parts(traces: Spool, queries: Queries, labels: Labels) -> Iterator[pd.DataFrame]:
     """The traces with their query's split (None: no such query) and route (None: no label).
 
     `foreign` holds the qid of a trace whose query is unknown or is of test.
     """
-    keys = ["pair", "qid"]
-    homes = queries[["split", *keys]].astype(str).drop_duplicates(keys)
-    labels = routes[[*keys, "route"]].drop_duplicates(keys)
-    frame = traces.astype({"pair": str}).merge(homes, on=keys, how="left").merge(labels, on=keys, how="left")
-    for column in ("split", "route"):
-        frame[column] = frame[column].where(frame[column].notna(), None)
-    readable = frame["problem"].isna()
-    trainable = frame["split"].isin(["train", "val"])
-    frame["foreign"] = frame["qid"].where(readable & ~trainable)
-    frame["needless"] = (
-        frame["route"].fillna("no route").where(readable & trainable & (frame["route"] != "complex"))
-    )
-    return frame
-
-
-def reachability(positives: pd.DataFrame) -> dict[str, dict[str, dict[str, float]]]:
-    """Split → pair → share of positives that lie in the local and in the global pool."""
-    shares = positives.groupby(["split", "pair"])[["local", "global"]].mean()
-    found: dict[str, dict[str, dict[str, float]]] = {}
-    for key, local, everywhere in shares.itertuples(name=None):
-        found.setdefault(key[0], {})[key[1]] = {"local": float(local), "global": float(everywhere)}
-    return found
+    keys = ("pair", "qid")
+    homes, splits = Lookup(queries.keyed(*keys)), queries.spool.frame(["split"])["split"].astype("category")
+    names = np.array([*splits.cat.categories, None], dtype=object)
+    codes = np.append(splits.cat.codes.to_numpy(np.int64), -1)
+    for frame in traces.parts():
+        frame["split"] = names[codes[homes.rows(keys_of(frame, keys))]]
+        frame["route"] = labels.of(frame, keys)
+        readable, trainable = frame["problem"].isna(), frame["split"].isin(["train", "val"])
+        frame["foreign"] = frame["qid"].where(readable & ~trainable)
+        needless = readable & trainable & (frame["route"] != "complex")
+        frame["needless"] = frame["route"].fillna("no route").where(needless)
+        yield frame

@@ -1,6 +1,5 @@
 """Pictures of a data set: do they open, within limits, and which are the same by content."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,31 +10,42 @@ from trace_retriever.errors import ImageError
 from trace_retriever.io.files import digest_file
 from trace_retriever.io.images import ImageLimits, load_image, resolve_inside
 from trace_retriever.io.progress import progress
+from trace_retriever.validation.keys import Hashes
+from trace_retriever.validation.pools import Candidates
+from trace_retriever.validation.queries import Queries
+from trace_retriever.validation.shapes import fingerprint
 
 
 def image_table(
-    root: Path, queries: pd.DataFrame, candidates: pd.DataFrame, params: ImageParams
-) -> pd.DataFrame:
+    root: Path, queries: Queries, candidates: Candidates, params: ImageParams
+) -> tuple[pd.DataFrame, int]:
     """One row a distinct picture, or a seeded sample of them.
 
     Columns: image (path in the records), id (a qid or did that names it), role ("query" or "candidate"),
-    problem (None when it opens within limits), shortest_side (pixels).
+    problem (None when it opens within limits), shortest_side (pixels). And how many distinct pictures there
+    are.
     """
+    asked = [
+        part[part["image"].notna()].astype("string[pyarrow]")
+        for part in queries.spool.parts(["image", "qid"])
+    ]
     parts = [
-        frame.loc[frame["image"].notna(), ["image", key]].rename(columns={key: "id"}).assign(role=role)
-        for frame, key, role in ((queries, "qid", "query"), (candidates, "did", "candidate"))
+        pd.concat(asked).rename(columns={"qid": "id"}).assign(role="query"),
+        candidates.images().rename(columns={"did": "id"}).assign(role="candidate"),
     ]
     named = pd.concat(parts).drop_duplicates("image").sort_values("image", ignore_index=True)
+    distinct = len(named)
     if params.sample and len(named) > params.sample:
         chosen = np.random.default_rng(params.seed).choice(len(named), params.sample, replace=False)
         named = named.iloc[np.sort(chosen)].reset_index(drop=True)
+    named = named.astype({"image": object, "id": object})
     limits = ImageLimits(max_bytes=params.max_bytes, max_pixels=params.max_pixels)
     found = [
         _open(root, name, limits) for name in progress(named["image"], "opening pictures", total=len(named))
     ]
     named["problem"] = pd.Series([problem for problem, _ in found], dtype=object)
     named["shortest_side"] = pd.Series([side for _, side in found], dtype=float)
-    return named
+    return named, distinct
 
 
 def _open(root: Path, name: str, limits: ImageLimits) -> tuple[str | None, float | None]:
@@ -46,15 +56,17 @@ def _open(root: Path, name: str, limits: ImageLimits) -> tuple[str | None, float
     return None, float(min(image.size))
 
 
-def content_keys(root: Path, names: Iterable[str], by: str) -> dict[str, str]:
-    """Path of a picture → what tells whether two are the same: the digest of its bytes, or the path itself.
+def content_keys(root: Path, names: "pd.Series[str]", by: str) -> Hashes:
+    """What tells whether two pictures are the same: a key of each one's bytes, or of its path; 0 of none.
 
     A picture that cannot be read is known by its path; that it cannot is for the pictures' own suite to say.
     """
-    distinct = sorted(set(names))
-    if by == "path":
-        return {name: name for name in distinct}
-    return {name: _digest(root, name) for name in progress(distinct, "reading pictures", total=len(distinct))}
+    codes, distinct = pd.factorize(names)
+    keys = np.zeros(len(distinct) + 1, dtype=np.uint64)  # the last is of no picture, code -1
+    for place, name in enumerate(progress(distinct, "reading pictures", total=len(distinct))):
+        keys[place] = fingerprint(name if by == "path" else _digest(root, name))
+    found: Hashes = keys[codes]
+    return found
 
 
 def _digest(root: Path, name: str) -> str:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from trace_retriever.validation.spool import Frames
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -23,6 +25,11 @@ class Rule:
     kind: str
     arguments: dict[str, Any]
 
+    @property
+    def whole(self) -> bool:
+        """Whether it is a rule of a column or a table and not of each row."""
+        return any(word in self.kind for word in ("Unique", "Mean", "RowCount"))
+
 
 @dataclass(frozen=True)
 class Suite:
@@ -30,15 +37,18 @@ class Suite:
 
     Attributes:
         name: of the suite.
-        frame: the table.
+        frame: the table; or gives it in parts, where it is too large for one frame.
         index: columns that name a row in examples, such as split, pair, line, qid.
         rules: what is expected.
+        whole: gives the columns that rules of the whole table need, in as few parts as they allow: one for
+            a mean or a count, those across which no two rows agree for uniqueness; only of a table in parts.
     """
 
     name: str
-    frame: pd.DataFrame = field(repr=False)
+    frame: pd.DataFrame | Frames = field(repr=False)
     index: Sequence[str]
     rules: Sequence[Rule]
+    whole: Frames | None = field(default=None, repr=False)
 
 
 def null(name: str, meaning: str, column: str, at_most: float = 0.0) -> Rule:

@@ -3,28 +3,31 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
-
-import pandas as pd
 
 from trace_retriever.config.validate import ValidateConfig
 from trace_retriever.errors import DataError
 from trace_retriever.io.files import digest_file, read_json
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.validation import suites, tables
-from trace_retriever.validation.drift import Statistics, drift_table, summarise
-from trace_retriever.validation.great import Result, run_suites
-from trace_retriever.validation.joins import (
-    add_qrels_joins,
-    add_route_joins,
-    add_trace_joins,
-    positive_table,
-    reachability,
-    routing_table,
+from trace_retriever.validation.chosen import Labels, trace_table
+from trace_retriever.validation.drift import (
+    CATEGORIES,
+    NUMBERS,
+    Statistics,
+    categorical_counts,
+    drift_table,
+    numeric,
+    summarise,
 )
+from trace_retriever.validation.great import Result, run_suites
+from trace_retriever.validation.joins import Positives, routing_parts
 from trace_retriever.validation.leaks import leak_table
 from trace_retriever.validation.pictures import image_table
-from trace_retriever.validation.rules import Suite
+from trace_retriever.validation.pools import Candidates, pool_files
+from trace_retriever.validation.queries import Queries
+from trace_retriever.validation.spool import Spool
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,14 @@ class Validation:
 
 
 def run_validation(
-    config: ValidateConfig, *, dataset: Path, routes: Path, kept: Path, previous: Path | None, data_docs: Path
+    config: ValidateConfig,
+    *,
+    dataset: Path,
+    routes: Path,
+    kept: Path,
+    previous: Path | None,
+    data_docs: Path,
+    work: Path | None = None,
 ) -> Validation:
     """Validate a data set, its routes and its kept traces.
 
@@ -68,44 +78,71 @@ def run_validation(
         dataset, routes, kept: the steps' outputs.
         previous: an earlier output of this step, to measure drift from.
         data_docs: where Data Docs go.
+        work: where the large tables are kept, which a later run of the same data takes up again; None for
+            nowhere.
 
     Raises:
         DataError: a file is missing, or a line cannot be read at all; names file and line.
     """
+    with TemporaryDirectory() as scratch:
+        return _validate(config, dataset, routes, kept, previous, data_docs, work or Path(scratch))
+
+
+def _validate(
+    config: ValidateConfig,
+    dataset: Path,
+    routes: Path,
+    kept: Path,
+    previous: Path | None,
+    data_docs: Path,
+    work: Path,
+) -> Validation:
     layout = Layout(dataset)
     _require_splits(layout)
     before = _previous(previous) if previous else None
-    queries, candidates = tables.query_table(layout), tables.candidate_table(layout)
-    qrels = tables.qrels_table(layout)
-    labels, traces = tables.route_table(routes), tables.trace_table(kept)
-    positives = positive_table(layout, queries, candidates, qrels, config.reachability)
-    routing = routing_table(queries, labels)
-    pictures = image_table(dataset, queries, candidates, config.images)
-    statistics = summarise({"queries": queries, "candidates": candidates, "routes": labels, "traces": traces})
+    queries, candidates = Queries(layout, work), Candidates(layout, work)
+    qrels, traces = tables.qrels_table(layout, work), trace_table(kept, work)
+    labels = Labels(routes)
+    positives = Positives(layout, queries, candidates, qrels, config.reachability)
+    pictures, distinct = image_table(dataset, queries, candidates, config.images)
+    statistics = _statistics(queries, candidates, labels, traces)
     drift = None if before is None else drift_table(statistics, before, config.drift)
-    joined = add_trace_joins(traces, queries, labels)
+    complex_queries = sum(int(part["complex"].sum()) for part in routing_parts(queries, labels))
     chosen = [
         suites.query_suite(queries, config),
         suites.candidate_suite(candidates, config.text),
-        suites.qrels_suite(add_qrels_joins(qrels, queries, positives)),
+        suites.qrels_suite(qrels, queries, positives),
         suites.positive_suite(positives),
         suites.image_suite(pictures, config.images),
         suites.leak_suite(leak_table(dataset, queries, candidates, config.leak.by), config.leak),
-        suites.route_suite(add_route_joins(labels, queries)),
-        suites.routing_suite(routing, config.routes),
-        suites.trace_suite(joined, config.traces, int(routing["complex"].sum())),
+        suites.route_suite(labels, queries),
+        suites.routing_suite(queries, labels, config.routes),
+        suites.trace_suite(traces, queries, labels, config.traces, complex_queries),
         *([suites.drift_suite(drift)] if drift is not None else []),
     ]
     return Validation(
-        results=run_suites(_ordered(chosen), data_docs),
+        results=run_suites(chosen, data_docs),
         statistics=statistics,
-        reachability=reachability(positives),
+        reachability=positives.reachability(),
         drift=None
         if drift is None
         else [dict(zip(map(str, drift), row, strict=True)) for row in drift.itertuples(False, None)],
         files=dict(_digests({"dataset": _read_files(layout), "routes": [routes], "kept": [kept]}, dataset)),
-        images={"distinct": _distinct_images(queries, candidates), "opened": len(pictures)},
+        images={"distinct": distinct, "opened": len(pictures)},
     )
+
+
+def _statistics(queries: Queries, candidates: Candidates, labels: Labels, traces: Spool) -> Statistics:
+    spools = {"queries": queries.spool, "routes": labels.spool, "traces": traces}
+    found = summarise(
+        {name: spool.frame([*CATEGORIES[name], *NUMBERS[name]]) for name, spool in spools.items()}
+    )
+    found["candidates"] = {
+        "pool": categorical_counts(candidates.spool.column("pool")),
+        "modality": categorical_counts(candidates.spool.column("modality")),
+        "characters": numeric(candidates.lengths()),
+    }
+    return found
 
 
 def _require_splits(layout: Layout) -> None:
@@ -127,15 +164,8 @@ def _previous(path: Path) -> Statistics:
     return found
 
 
-def _ordered(chosen: list[Suite]) -> list[Suite]:
-    """Rows in a fixed order, counted from 0, so that examples are the same each time."""
-    return [
-        Suite(suite.name, suite.frame.reset_index(drop=True), suite.index, suite.rules) for suite in chosen
-    ]
-
-
 def _read_files(layout: Layout) -> list[Path]:
-    files = set(tables.pool_files(layout)) | {layout.files.instructions}
+    files = set(pool_files(layout)) | {layout.files.instructions}
     for split, pairs in tables.splits_of(layout).items():
         for pair in pairs:
             files |= {tables.query_file(layout, pair, split), tables.qrels_file(layout, pair, split)}
@@ -149,7 +179,3 @@ def _digests(groups: dict[str, list[Path]], dataset: Path) -> Iterable[tuple[str
             base = path if path.is_dir() else dataset
             for file in files:
                 yield f"{group}/{file.relative_to(base).as_posix()}", digest_file(file)
-
-
-def _distinct_images(queries: pd.DataFrame, candidates: pd.DataFrame) -> int:
-    return int(pd.concat([queries["image"], candidates["image"]]).dropna().nunique())

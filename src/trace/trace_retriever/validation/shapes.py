@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, RootModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from trace_retriever.io.jsonl import describe, read_numbered
 from trace_retriever.mbeir.records import Modality
@@ -33,7 +33,7 @@ class QueryShape(_Shape):
     query_src_content: str | None = None
     pos_cand_list: list[str]
     neg_cand_list: list[str] = []
-    task_id: int
+    task_id: int = Field(ge=-(1 << 63), lt=1 << 63)  # as tables hold it
 
 
 class CandidateShape(_Shape):

@@ -1,6 +1,9 @@
 """What is expected of each table: the suites that step `validate` runs."""
 
 import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import islice
 
 import pandas as pd
 
@@ -13,6 +16,10 @@ from trace_retriever.config.validate import (
     ValidateConfig,
 )
 from trace_retriever.mbeir.records import CANDIDATE_ID_SPACE, QUERY_ID_SPACE, Modality
+from trace_retriever.validation.chosen import Labels
+from trace_retriever.validation.joins import Positives, qrels_parts, route_parts, routing_parts, trace_parts
+from trace_retriever.validation.pools import Candidates
+from trace_retriever.validation.queries import SCHEMA, Queries
 from trace_retriever.validation.rules import (
     Rule,
     Suite,
@@ -26,12 +33,20 @@ from trace_retriever.validation.rules import (
     present,
     unique,
 )
+from trace_retriever.validation.spool import Frames, Spool
+from trace_retriever.validation.tables import JUDGED, QUERY
 
 ID = r"^\d+:\d+$"
 MODALITIES = [modality.value for modality in Modality]
 
 
-def query_suite(frame: pd.DataFrame, config: ValidateConfig) -> Suite:
+def _suite(name: str, parts: Frames, index: Sequence[str], rules: Sequence[Rule], whole: Frames) -> Suite:
+    """A suite of one frame, where the table fits into one, else of parts."""
+    first, *more = islice(parts(), 2)
+    return Suite(name, parts, index, rules, whole) if more else Suite(name, first, index, rules)
+
+
+def query_suite(queries: Queries, config: ValidateConfig) -> Suite:
     """Ids, modality, task, text lengths and positives of every query."""
     text = config.text
     rules = (
@@ -52,13 +67,13 @@ def query_suite(frame: pd.DataFrame, config: ValidateConfig) -> Suite:
             "bad_positive",
         ),
     )
-    return Suite("queries", frame, ("split", "pair", "line", "qid"), rules)
+    columns = [name for name in SCHEMA.names if name != "positives"]
+    parts = partial(queries.spool.parts, columns)
+    return _suite("queries", parts, ("split", "pair", "line", "qid"), rules, queries.split_ids)
 
 
-def candidate_suite(frame: pd.DataFrame, params: TextParams) -> Suite:
+def candidate_suite(candidates: Candidates, params: TextParams) -> Suite:
     """Ids, modality and text lengths of every candidate of every pool, and agreement between pools."""
-    contents = frame.groupby("did")["content"].transform("nunique")
-    frame = frame.assign(conflict=frame["did"].where(contents > 1))
     rules = (
         null("record_shape", "a candidate has M-BEIR's keys, of their types", "problem"),
         matches("id_form", "a did is 'dataset:number'", "did", ID),
@@ -72,10 +87,12 @@ def candidate_suite(frame: pd.DataFrame, params: TextParams) -> Suite:
             "text_length", "texts are within bounds", "characters", params.candidate_min, params.candidate_max
         ),
     )
-    return Suite("candidates", frame, ("pool", "line", "did"), rules)
+    index = ("pool", "line", "did")
+    whole = partial(candidates.spool.sources, index)
+    return _suite("candidates", candidates.parts, index, rules, whole)
 
 
-def qrels_suite(frame: pd.DataFrame) -> Suite:
+def qrels_suite(qrels: Spool, queries: Queries, positives: Positives) -> Suite:
     """Relevance judgements: form, task, and agreement with the queries."""
     rules = (
         null("line_form", "a line is 'qid 0 did relevance task_id'", "problem"),
@@ -85,17 +102,24 @@ def qrels_suite(frame: pd.DataFrame) -> Suite:
         null("query_known", "the query exists", "unknown_qid"),
         null("positive_listed", "a relevant candidate is among the query's positives", "unlisted"),
     )
-    return Suite("qrels", frame, ("split", "pair", "line", "qid", "did"), rules)
+    index = ("split", "pair", "line", "qid", "did")
+    parts = partial(qrels_parts, qrels, queries, positives)
+    return _suite("qrels", parts, index, rules, partial(qrels.sources, index))
 
 
-def positive_suite(frame: pd.DataFrame) -> Suite:
+def positive_suite(positives: Positives) -> Suite:
     """Every positive exists in the pools that are searched, and is judged."""
     rules = (
         null("reachable_local", "enough of a pair's positives are in its own pool", "unreachable_local"),
         null("reachable_global", "enough of a pair's positives are in the global pool", "unreachable_global"),
         null("judged", "a positive is in the qrels", "unjudged"),
     )
-    return Suite("positives", frame, ("split", "pair", "qid", "did"), rules)
+    return _suite("positives", positives.parts, JUDGED, rules, _none)
+
+
+def _none() -> Iterator[pd.DataFrame]:
+    """Of a table without rules of the whole."""
+    return iter(())
 
 
 def image_suite(frame: pd.DataFrame, params: ImageParams) -> Suite:
@@ -128,7 +152,7 @@ def leak_suite(frame: pd.DataFrame, params: LeakParams) -> Suite:
     return Suite("leaks", frame, ("pair", "line", "qid"), rules)
 
 
-def route_suite(frame: pd.DataFrame) -> Suite:
+def route_suite(labels: Labels, queries: Queries) -> Suite:
     """Labels: known values, of known queries, one each."""
     rules = (
         one_of("route_known", "a route is simple or complex", "route", ["simple", "complex"]),
@@ -136,10 +160,10 @@ def route_suite(frame: pd.DataFrame) -> Suite:
         null("query_known", "a labelled query exists in its split", "unknown_qid"),
         between("confidence", "a confidence is from 0 to 1", "confidence", 0, 1),
     )
-    return Suite("routes", frame, ("split", "pair", "qid"), rules)
+    return _suite("routes", partial(route_parts, labels, queries), QUERY, rules, labels.by_home)
 
 
-def routing_suite(frame: pd.DataFrame, params: RouteParams) -> Suite:
+def routing_suite(queries: Queries, labels: Labels, params: RouteParams) -> Suite:
     """Train queries: each has a route, and complex ones are neither rare nor everything."""
     rules = (
         present("routed", "every train query has a route", "route"),
@@ -151,14 +175,22 @@ def routing_suite(frame: pd.DataFrame, params: RouteParams) -> Suite:
             params.max_complex,
         ),
     )
-    return Suite("routing", frame, ("pair", "line", "qid"), rules)
+    parts = partial(routing_parts, queries, labels)
+    return _suite("routing", parts, ("pair", "line", "qid"), rules, partial(_together, parts, ["complex"]))
 
 
-def trace_suite(frame: pd.DataFrame, params: TraceParams, complex_queries: int) -> Suite:
+def _together(parts: Frames, columns: Sequence[str]) -> Iterator[pd.DataFrame]:
+    """Some columns of all parts as one frame."""
+    yield pd.concat([part[list(columns)] for part in parts()], ignore_index=True)
+
+
+def trace_suite(
+    traces: Spool, queries: Queries, labels: Labels, params: TraceParams, complex_queries: int
+) -> Suite:
     """Kept traces: of complex train and val queries, one each, within lengths.
 
     Args:
-        frame: the traces with their joins.
+        traces, queries, labels: the tables that a trace is held against.
         params: bounds.
         complex_queries: how many train queries are complex.
     """
@@ -183,7 +215,9 @@ def trace_suite(frame: pd.DataFrame, params: TraceParams, complex_queries: int) 
         ),
         between("confidence", "a confidence is from 0 to 1", "confidence", 0, 1),
     )
-    return Suite("traces", frame, ("line", "pair", "qid"), rules)
+    index = ("line", "pair", "qid")
+    parts = partial(trace_parts, traces, queries, labels)
+    return _suite("traces", parts, index, rules, partial(_together, traces.parts, index))
 
 
 def drift_suite(frame: pd.DataFrame) -> Suite:

@@ -1,10 +1,11 @@
 """What step `filter` reports: counts of each rule, confidences, leakage, and mistakes where truth tells."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -13,6 +14,7 @@ from trace_retriever.io.html import Section, figure, join, note, page, paragraph
 from trace_retriever.mbeir.ids import query_number
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.records import Trace, Truth
+from trace_retriever.traces.cases import Cases, names_of
 from trace_retriever.traces.leakage import leakage
 from trace_retriever.traces.reports.shown import shown, shown_query
 from trace_retriever.traces.rules import Case, Dropped
@@ -30,25 +32,22 @@ class Outcome:
         checked: what the verifier said; None without one.
     """
 
-    cases: list[Case]
-    kept: list[Case]
+    cases: Cases
+    kept: Cases
     dropped: list[Dropped]
     broken: dict[str, int]
     checked: Checked | None
 
-    def kept_traces(self) -> list[Trace]:
+    def kept_traces(self) -> Iterator[Trace]:
         """The kept traces with their confidence."""
         verdicts = self.checked.verdicts if self.checked else {}
-        return [
-            case.trace.model_copy(update={"confidence": verdict.confidence})
-            if (verdict := verdicts.get(case.trace.qid))
-            else case.trace
-            for case in self.kept
-        ]
+        for trace in self.kept.read_traces():
+            verdict = verdicts.get(trace.qid)
+            yield trace.model_copy(update={"confidence": verdict.confidence}) if verdict else trace
 
     def dropped_in_order(self) -> list[Dropped]:
         """The dropped traces by query id."""
-        return sorted(self.dropped, key=lambda drop: query_number(drop.trace.qid))
+        return sorted(self.dropped, key=lambda drop: query_number(drop.qid))
 
 
 def filter_metrics(
@@ -61,7 +60,9 @@ def filter_metrics(
     """Counts per rule and pair, leakage, and precision and recall against the truth where there is one."""
     rules = Counter(f"{drop.stage}.{drop.rule}" for drop in outcome.dropped)
     total = len(outcome.cases)
-    targets = {case.trace.qid: case.target for case in outcome.cases if case.target}
+    blinded = np.isin(outcome.cases.numbers, [query_number(qid) for qid in blind])
+    both = outcome.cases.take(np.flatnonzero(blinded))
+    targets = {case.trace.qid: case.target for case in both if case.target}
     metrics: dict[str, Any] = {
         "verifier": config.fine.verifier,
         "traces": total,
@@ -79,26 +80,27 @@ def filter_metrics(
 
 
 def _by_pair(outcome: Outcome) -> dict[str, dict[str, int]]:
-    traces = Counter(case.trace.pair for case in outcome.cases)
-    kept = Counter(case.trace.pair for case in outcome.kept)
+    traces, kept = (
+        Counter(pair.name for pair, _ in cases.examples.homes()) for cases in (outcome.cases, outcome.kept)
+    )
     return {pair: {"traces": count, "kept": kept[pair]} for pair, count in sorted(traces.items())}
 
 
 def _against_truth(layout: Layout, outcome: Outcome) -> dict[str, Any] | None:
     """How well dropping finds wrong traces: those of the scene teacher that differ from the truth."""
     truths: dict[str, Truth] = {}
-    for split in dict.fromkeys(case.example.split for case in outcome.cases):
+    for split in dict.fromkeys(split for _, split in outcome.cases.examples.homes()):
         if (truth := layout.truth(split)) is None:
             return None
         truths |= truth
     traces = [
-        case.trace for case in outcome.cases if case.trace.teacher == "scene" and case.trace.qid in truths
+        trace for trace in outcome.cases.read_traces() if trace.teacher == "scene" and trace.qid in truths
     ]
     if not traces:
         return None
     wrong = {trace.qid for trace in traces if trace.text.split() != truths[trace.qid].text.split()}
     answers = {trace.qid for trace in traces if trace.answer.split() != truths[trace.qid].answer.split()}
-    dropped = {drop.trace.qid for drop in outcome.dropped} & {trace.qid for trace in traces}
+    dropped = {drop.qid for drop in outcome.dropped} & {trace.qid for trace in traces}
     return {
         "traces": len(traces),
         "wrong": len(wrong),
@@ -121,8 +123,8 @@ def filter_page(metrics: dict[str, Any], outcome: Outcome, blind: Mapping[str, T
     sections = [_summary(metrics), *_confidences(outcome), *_truth(metrics), _leakage(metrics)]
     if outcome.dropped:
         sections.append(Section("Dropped, to read", table(_dropped_rows(outcome))))
-    if outcome.kept:
-        sections.append(Section("Kept, to read", table(_kept_rows(outcome.kept, outcome, blind))))
+    if len(outcome.kept):
+        sections.append(Section("Kept, to read", table(_kept_rows(outcome, blind))))
     return page("Traces kept for training", sections)
 
 
@@ -145,11 +147,10 @@ def _summary(metrics: dict[str, Any]) -> Section:
 def _confidences(outcome: Outcome) -> list[Section]:
     if outcome.checked is None or not outcome.checked.verdicts:
         return []
-    kept = {case.trace.qid for case in outcome.kept}
-    values = {
-        name: [v.confidence for qid, v in outcome.checked.verdicts.items() if (qid in kept) == is_kept]
-        for name, is_kept in (("kept", True), ("dropped", False))
-    }
+    kept = {qid for qid, _ in names_of(outcome.kept)}
+    values: dict[str, list[float]] = {"kept": [], "dropped": []}
+    for qid, verdict in outcome.checked.verdicts.items():
+        values["kept" if qid in kept else "dropped"].append(verdict.confidence)
     drawing = Figure(figsize=(7, 2.6))
     axes = drawing.subplots()
     axes.hist(
@@ -196,24 +197,32 @@ def _leakage(metrics: dict[str, Any]) -> Section:
 
 
 def _dropped_rows(outcome: Outcome) -> pd.DataFrame:
-    cases = {case.trace.qid: case for case in outcome.cases}
     count: Counter[str] = Counter()
     rows = []
     for drop in outcome.dropped_in_order():
         count[drop.rule] += 1
         if count[drop.rule] <= EXAMPLES_PER_RULE:
             rows.append(
-                {"rule": f"{drop.stage}: {drop.rule}", "detail": drop.detail, **_row(cases[drop.trace.qid])}
+                {
+                    "rule": f"{drop.stage}: {drop.rule}",
+                    "detail": drop.detail,
+                    **_row(_case(outcome, drop.qid)),
+                }
             )
     return pd.DataFrame(rows).sort_values("rule", kind="stable", ignore_index=True)
 
 
-def _kept_rows(cases: Sequence[Case], outcome: Outcome, blind: Mapping[str, Trace]) -> pd.DataFrame:
+def _case(outcome: Outcome, qid: str) -> Case:
+    return outcome.cases[int(np.searchsorted(outcome.cases.numbers, query_number(qid)))]
+
+
+def _kept_rows(outcome: Outcome, blind: Mapping[str, Trace]) -> pd.DataFrame:
     count: Counter[str] = Counter()
     rows = []
-    for case in cases:
-        count[case.trace.pair] += 1
-        if count[case.trace.pair] <= EXAMPLES_PER_RULE:
+    for place, (_, pair) in enumerate(names_of(outcome.kept)):
+        count[pair] += 1
+        if count[pair] <= EXAMPLES_PER_RULE:
+            case = outcome.kept[place]
             verdict = outcome.checked.verdicts.get(case.trace.qid) if outcome.checked else None
             other = blind.get(case.trace.qid)
             rows.append(

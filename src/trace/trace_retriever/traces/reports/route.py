@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
 from trace_retriever.config.route import RouteConfig, Strategy
 from trace_retriever.io.html import Section, figure, join, note, page, paragraph, table
 from trace_retriever.mbeir.layout import Layout
-from trace_retriever.traces.examples import Example
+from trace_retriever.traces.examples import Example, numbers_of
+from trace_retriever.traces.judgements import ROUTES, Judgements
 from trace_retriever.traces.reports.shown import shown_query
 from trace_retriever.traces.routing import Labels
-from trace_retriever.traces.shortcuts import agreement, shortcut_scores
+from trace_retriever.traces.shortcuts import agreement_of, outsides, shortcut_scores_of
 
 EXAMPLES = 8
 
@@ -26,8 +28,14 @@ def route_metrics(
     routes: pd.DataFrame,
 ) -> dict[str, Any]:
     """Counts, agreement, shortcut scores; where the data set has a truth, agreement with it as well."""
-    said = {name: _routes(found) for name, found in labels.items() if found.skipped is None}
-    chosen = dict(zip(routes["qid"], routes["route"], strict=True))
+    numbers = numbers_of(examples)
+    said = {
+        name: Judgements.of(found.judgements).at(numbers)[0]
+        for name, found in labels.items()
+        if found.skipped is None
+    }
+    chosen = (routes["route"] == "complex").to_numpy().astype(np.int8)
+    looks = outsides(examples)
     metrics: dict[str, Any] = {
         "strategy": config.strategy,
         "queries": len(routes),
@@ -37,22 +45,21 @@ def route_metrics(
         "splits": _counts(routes, "split"),
         "pairs": _counts(routes, "pair"),
         "agreement": {
-            f"{one}-{other}": agreement(said[one], said[other]) for one, other in combinations(said, 2)
+            f"{one}-{other}": agreement_of(said[one], said[other]) for one, other in combinations(said, 2)
         },
         "shortcut": {
-            "chosen": shortcut_scores(examples, chosen, config.seed),
-            **{name: shortcut_scores(examples, found, config.seed) for name, found in said.items()},
+            "chosen": shortcut_scores_of(looks, chosen, config.seed),
+            **{name: shortcut_scores_of(looks, found, config.seed) for name, found in said.items()},
         },
         "failures": {name: found.failures for name, found in labels.items()},
         "skipped": {name: found.skipped for name, found in labels.items() if found.skipped},
     }
     if (truth := _truth(layout, config)) is not None:
-        metrics["truth"] = {name: agreement(found, truth) for name, found in said.items()}
+        true_N = np.array(
+            [ROUTES.index(truth[qid]) if qid in truth else -1 for qid in routes["qid"]], np.int8
+        )
+        metrics["truth"] = {name: agreement_of(found, true_N) for name, found in said.items()}
     return metrics
-
-
-def _routes(labels: Labels) -> dict[str, str]:
-    return {qid: judgement.route for qid, judgement in labels.judgements.items()}
 
 
 def _truth(layout: Layout, config: RouteConfig) -> dict[str, str] | None:
@@ -155,14 +162,13 @@ def _disagreements(examples: Sequence[Example], routes: pd.DataFrame) -> list[Se
     several = own.nunique(axis=1) > 1
     if not several.any():
         return []
-    by_id = {example.qid: example for example in examples}
     picked = routes[several].groupby("pair", sort=True).head(2).head(EXAMPLES)
     rows = [
         {
-            "query": shown_query(by_id[row["qid"]]),
+            "query": shown_query(examples[place]),
             **{name: row[f"{name}_route"] for name in ("dataset", "judge", "utility")},
         }
-        for _, row in picked.iterrows()
+        for place, row in zip(picked.index.tolist(), picked.to_dict("records"), strict=True)
     ]
     text = f"{int(several.sum()):,} queries are labelled differently by different strategies; some of them:"
     return [Section("Where they differ", join(paragraph(text), table(pd.DataFrame(rows))))]

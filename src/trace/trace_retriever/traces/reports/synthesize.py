@@ -1,14 +1,16 @@
 """What step `synthesize` reports: how many traces, how long, which failed, and some to read."""
 
-from collections.abc import Sequence
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from trace_retriever.io.html import Section, join, note, page, paragraph, table
-from trace_retriever.traces.ask import Answers, count_reasons
-from trace_retriever.traces.examples import Example
+from trace_retriever.traces.answers import Answers
+from trace_retriever.traces.ask import count_reasons
+from trace_retriever.traces.examples import Examples
+from trace_retriever.traces.lazy import Ints
 from trace_retriever.traces.reports.shown import shown, shown_query
 from trace_retriever.traces.teachers.base import Written
 from trace_retriever.traces.words import token_count
@@ -17,14 +19,15 @@ EXAMPLES_PER_PAIR = 2
 
 
 def synthesize_metrics(
-    teacher: str, examples: Sequence[Example], written: Answers[Written], blind: Answers[Written]
+    teacher: str, examples: Examples, written: Answers[Written], blind: Answers[Written]
 ) -> dict[str, Any]:
     """Counts in all and by pair, reasons of failures, lengths (words and punctuation marks)."""
     pairs: dict[str, dict[str, int]] = {}
-    for example in examples:
-        counts = pairs.setdefault(example.pair.name, {"queries": 0, "written": 0})
+    answered = np.isin(examples.numbers, written.numbers())
+    for (pair, _), has in zip(examples.homes(), answered.tolist(), strict=True):
+        counts = pairs.setdefault(pair.name, {"queries": 0, "written": 0})
         counts["queries"] += 1
-        counts["written"] += example.qid in written.given
+        counts["written"] += has
     return {
         "teacher": teacher,
         "queries": len(examples),
@@ -37,26 +40,28 @@ def synthesize_metrics(
             "written": len(blind.given),
             "failures": count_reasons(blind.failures),
         },
-        "tokens": {part: _lengths(written, part) for part in ("reasoning", "answer")},
-        "splits": {
-            split: sum(example.split == split for example in examples)
-            for split in dict.fromkeys(example.split for example in examples)
-        },
+        "tokens": _lengths(written),
+        "splits": dict(Counter(split for _, split in examples.homes())),
         "pairs": dict(sorted(pairs.items())),
     }
 
 
-def _lengths(written: Answers[Written], part: str) -> dict[str, float]:
-    lengths = [token_count(getattr(answer, part)) for answer in written.given.values()]
-    if not lengths:
+def _lengths(written: Answers[Written]) -> dict[str, dict[str, float]]:
+    counts = ((token_count(one.reasoning), token_count(one.answer)) for _, one in written.pairs())
+    table = np.array(list(counts), dtype=np.int64).reshape(-1, 2)
+    return {part: _summary(table[:, place]) for place, part in enumerate(("reasoning", "answer"))}
+
+
+def _summary(lengths: Ints) -> dict[str, float]:
+    if not len(lengths):
         return {}
     low, middle, high = np.percentile(lengths, (5, 50, 95)).tolist()
-    return {"p5": low, "median": middle, "p95": high, "max": float(max(lengths))}
+    return {"p5": low, "median": middle, "p95": high, "max": float(lengths.max())}
 
 
 def synthesize_page(
     metrics: dict[str, Any],
-    examples: Sequence[Example],
+    examples: Examples,
     written: Answers[Written],
     blind: Answers[Written],
 ) -> str:
@@ -77,14 +82,24 @@ def synthesize_page(
     return page("Traces written by a teacher", sections)
 
 
-def _rows(examples: Sequence[Example], written: Answers[Written], blind: Answers[Written]) -> pd.DataFrame:
-    shown_so_far: dict[str, int] = {}
+def _some(examples: Examples, written: Answers[Written], blind: Answers[Written]) -> list[int]:
+    """The first of each pair that have a trace, those with a blind one before the others."""
+    pairs = [pair.name for pair, _ in examples.homes()]
+    answered = np.isin(examples.numbers, written.numbers())
+    seeing_only = ~np.isin(examples.numbers, blind.numbers())
+    shown_so_far: Counter[str] = Counter()
+    chosen = []
+    for place in np.argsort(seeing_only, kind="stable").tolist():
+        if answered[place] and shown_so_far[pairs[place]] < EXAMPLES_PER_PAIR:
+            shown_so_far[pairs[place]] += 1
+            chosen.append(place)
+    return chosen
+
+
+def _rows(examples: Examples, written: Answers[Written], blind: Answers[Written]) -> pd.DataFrame:
     rows = []
-    for example in sorted(examples, key=lambda example: example.qid not in blind.given):
-        name = example.pair.name
-        if example.qid not in written.given or shown_so_far.get(name, 0) >= EXAMPLES_PER_PAIR:
-            continue
-        shown_so_far[name] = shown_so_far.get(name, 0) + 1
+    for place in _some(examples, written, blind):
+        example = examples[place]
         trace, other = written.given[example.qid], blind.given.get(example.qid)
         rows.append(
             {
