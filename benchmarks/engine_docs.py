@@ -128,7 +128,8 @@ def draw(found: dict[str, Any], path: Path) -> None:
     with mpl.rc_context({"svg.hashsalt": "engine", "svg.fonttype": "none"}):
         drawing = Figure(figsize=(11, 6), layout="constrained")
         for axes, (group, (xlabel, ylabel)) in zip(drawing.subplots(2, 3).flat, SCALES.items(), strict=False):
-            points = [(float(name), one) for name, one in found["sections"]["scaling"][group].items()]
+            scale = found["sections"]["scaling"][group]
+            points = sorted(((float(name), one) for name, one in scale.items()), key=lambda point: point[0])
             speed = [one["per_second"] for _, one in points]
             work = [one["per_second"] * one["seconds"] for _, one in points]
             low = [
