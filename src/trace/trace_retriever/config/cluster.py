@@ -1,4 +1,4 @@
-"""What the steps get from a cluster: image, resources, nodes, secrets, volumes. One file, read by all that renders.
+"""What steps get from a cluster: image, resources, nodes, secrets, volumes; read by all that renders.
 
 The pipelines put these settings on their tasks, the TrainJob on its pods; no component's body knows them.
 """
@@ -63,7 +63,7 @@ class Volume(Section):
 
 
 class Pod(Section):
-    """What one step's pod gets. In a step's own section, a key that is there takes the place of the default."""
+    """What one step's pod gets. In a step's own section, a key takes the place of the default."""
 
     image: Literal["cpu", "gpu"] = Field("cpu", description="Which of the images.")
     cpu: str = Field("2", pattern=QUANTITY, description="Cores, requested and limit.")
@@ -78,7 +78,7 @@ class Pod(Section):
     work_volume: str | None = Field(
         None,
         pattern=r"^/.+",
-        description="Folder on one of the volumes where work in progress outlives the pod: a retry goes on there.",
+        description="Folder on a volume where work in progress outlives the pod: a retry goes on there.",
     )
     secrets: tuple[SecretVariable, ...] = Field((), description="Variables filled from Secrets.")
     env: dict[str, str] = Field({}, description="Plain variables, such as NCCL's.")
