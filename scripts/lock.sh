@@ -19,8 +19,11 @@ image() {  # image NAME ARGUMENTS...: a lock with hashes for the one platform of
     "$@" --output-file "containers/requirements.$name.lock"
 }
 
-dev() {
-  uv pip compile "${common[@]}" --universal ${find_links:+--find-links "$find_links"} --group dev pyproject.toml --output-file requirements.lock
+dev() {  # with a CPU wheel of torch at hand, without the CUDA packages that its build from an index asks for; pip adds them where they are wanted
+  local torch=${TORCH:-$(sed -n 's/^torch==//p' requirements.lock)}
+  uv pip compile "${common[@]}" ${find_links:+--find-links "$find_links" --override <(echo "torch==$torch+cpu")} \
+    --group dev pyproject.toml --output-file requirements.lock
+  sed -i "s/^torch==$torch+cpu$/torch==$torch/" requirements.lock
 }
 
 cpu() {
