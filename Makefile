@@ -31,6 +31,7 @@ types: setup
 	mypy
 
 unit: setup
+	scripts/system.sh
 	pytest
 
 chain: setup  ## run the chain on the very small profile in a copy of the checkout
