@@ -16,6 +16,7 @@ LAYERS = (
     {"openmoji", "cards"},
     {"steps"},
     {"runner"},
+    {"registry"},
     {"kubeflow", "ask", "doctor", "kubernetes"},
     {"cli"},
 )

@@ -1,0 +1,1 @@
+"""The registry: versions of a model, requests to put them into production, and who decided what."""
