@@ -11,6 +11,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from trace_retriever.config.base import Section
+from trace_retriever.config.rollout import RolloutRules
 from trace_retriever.errors import ConfigError
 from trace_retriever.io.jsonl import describe
 
@@ -102,6 +103,7 @@ class Promotion(Section):
     """The whole file, `deploy/promotion.yaml`."""
 
     registry: RegistryRules = Field(RegistryRules(), description="Who may, and what must hold.")
+    rollout: RolloutRules = Field(RolloutRules(), description="How it takes over, and what sends it back.")
 
 
 def load_promotion(path: Path = PROMOTION) -> Promotion:
