@@ -8,7 +8,20 @@ from typing import Any
 
 from trace_retriever.config.promotion import Act, Role
 
-__all__ = ["Act", "Actor", "Decision", "Entry", "Request", "RequestState", "Role", "State", "Version"]
+__all__ = [
+    "Act",
+    "Actor",
+    "Decision",
+    "Deliveries",
+    "Entry",
+    "Request",
+    "RequestState",
+    "Role",
+    "State",
+    "Version",
+]
+
+CLOCK = "(clock)"  # no person can have this name
 
 
 class State(StrEnum):
@@ -146,3 +159,12 @@ class Entry:
     details: dict[str, Any]
     previous: str
     hash: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deliveries:
+    """Webhooks: sent just now, still waiting (tried again later), given up after many attempts."""
+
+    delivered: int
+    waiting: int
+    failed: int

@@ -1,0 +1,57 @@
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.registry.databases import need_postgresql, new_database, postgresql
+from tests.registry.made import Clock, Packages, World, rules
+
+from trace_retriever.registry.registry import open_registry
+
+NUMBERS = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """A PostgreSQL server with a database `ready`, whose tables are made."""
+    with postgresql(need_postgresql()) as address:
+        open_registry(new_database(address, "ready"), rules()).close()
+        yield address
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A database of its own for a test, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/registry.db"
+    server = request.getfixturevalue("server")
+    return new_database(server, f"test{next(NUMBERS)}", template="ready")
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """Registered models for all tests: what they alter is a version of their own."""
+    return Packages(tmp_path_factory.mktemp("packages"))
+
+
+@pytest.fixture
+def opened(url: str, packages: Packages, tmp_path: Path) -> Iterator[Callable[..., World]]:
+    """Opens the test's registry, with chosen rules."""
+    worlds: list[World] = []
+
+    def open_world(**values: Any) -> World:
+        clock = worlds[0].clock if worlds else Clock()
+        registry = open_registry(url, rules(**values), clock, store=tmp_path / "store")
+        worlds.append(World(registry, clock, packages))
+        return worlds[-1]
+
+    yield open_world
+    for world in worlds:
+        world.registry.close()
+
+
+@pytest.fixture
+def world(opened: Callable[..., World]) -> World:
+    """The test's registry, with the plain rules."""
+    return opened()
