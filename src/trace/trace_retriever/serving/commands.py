@@ -1,0 +1,110 @@
+"""The command `trace serve`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from trace_retriever.config.serve import ServeSettings
+    from trace_retriever.serving.retrieve import Sources
+    from trace_retriever.serving.server import Server
+    from trace_retriever.serving.service import Service
+
+PATH = click.Path(path_type=Path)
+TOKEN = "TRACE_ADMIN_TOKEN"
+
+
+@click.command("serve")
+@click.option(
+    "--model", type=PATH, default=Path("models/registered"), show_default=True, help="Model directory."
+)
+@click.option("--manifest", metavar="SHA256", help="Digest that the model's manifest must have.")
+@click.option(
+    "--embeddings", type=PATH, help="Candidates to search: what `trace embed` wrote.  [default: none]"
+)
+@click.option("--dataset", type=PATH, help="M-BEIR data set whose pools can be named.  [default: none]")
+@click.option("--index", type=PATH, help="Saved index over all candidates.  [default: none; exact search]")
+@click.option("--name", default="trace-retriever", show_default=True, help="The model's name on the wire.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--http-port", default=8080, show_default=True, help="REST; 0 takes any.")
+@click.option("--grpc-port", default=8081, show_default=True, help="gRPC; 0 takes any.")
+@click.option("--settings", type=PATH, help="YAML with bounds; see docs/serving.md.  [default: none]")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a bound; repeatable.")
+@click.option("--device", default="cpu", show_default=True, help="Where the model runs.")
+@click.option("--dtype", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True)
+def serve_command(
+    model: Path,
+    manifest: str | None,
+    embeddings: Path | None,
+    dataset: Path | None,
+    index: Path | None,
+    name: str,
+    host: str,
+    http_port: int,
+    grpc_port: int,
+    settings: Path | None,
+    overrides: Sequence[str],
+    device: str,
+    dtype: str,
+) -> None:
+    """Serve a model: REST and gRPC, Open Inference Protocol. SIGTERM drains, SIGHUP reads the index again."""
+    import asyncio
+    import os
+
+    from trace_retriever.config.serve import load_serve
+    from trace_retriever.serving.logs import configure_logs
+    from trace_retriever.serving.retrieve import Sources
+    from trace_retriever.serving.server import Server
+
+    bounds = load_serve(settings, overrides)
+    configure_logs()
+    sources = None if embeddings is None else Sources(embeddings=embeddings, dataset=dataset, index=index)
+    if sources is None and (dataset or index):
+        raise click.UsageError("--dataset and --index need --embeddings")
+    service = _service(model, manifest, sources, bounds, device, dtype)
+    server = Server(
+        service,
+        name=name,
+        host=host,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        admin_token=os.environ.get(TOKEN),
+    )
+    asyncio.run(_until_signal(server))
+
+
+def _service(
+    model: Path,
+    manifest: str | None,
+    sources: "Sources | None",
+    bounds: "ServeSettings",
+    device: str,
+    dtype: str,
+) -> "Service":
+    """Everything checked against everything before a port is opened."""
+    import torch
+
+    from trace_retriever.model.bundle import load_model
+    from trace_retriever.serving.identity import identify
+    from trace_retriever.serving.retrieve import Retriever
+    from trace_retriever.serving.service import Service
+    from trace_retriever.serving.worker import Worker
+
+    identity = identify(model, manifest)
+    retriever = None if sources is None else Retriever(sources, identity.models)
+    loaded = load_model(model, device=device, dtype=getattr(torch, dtype))
+    return Service(Worker(loaded, bounds), identity, retriever)
+
+
+async def _until_signal(server: "Server") -> None:
+    """Serve until SIGTERM or SIGINT; SIGHUP swaps the index."""
+    import asyncio
+    import signal
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, server.stop)
+    loop.add_signal_handler(signal.SIGHUP, server.swap)
+    await server.serve()

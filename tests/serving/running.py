@@ -1,0 +1,114 @@
+"""Servers as tests run them: real ones, in a thread of this process, on ports that are free."""
+
+import asyncio
+import shutil
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+from tests.evaluation.colours import build_model, write_benchmark
+
+from trace_retriever.config.embed import EmbedConfig
+from trace_retriever.config.serve import ServeSettings
+from trace_retriever.model.bundle import TraceModel, load_model
+from trace_retriever.serving.identity import identify
+from trace_retriever.serving.retrieve import Retriever, Sources
+from trace_retriever.serving.server import Server
+from trace_retriever.serving.service import Service
+from trace_retriever.serving.worker import Worker
+from trace_retriever.steps.embed import embed
+
+NAME = "trace-retriever"
+SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Served:
+    """What can be served."""
+
+    model: Path
+    dataset: Path
+    embeddings: Path
+
+    @property
+    def sources(self) -> Sources:
+        return Sources(embeddings=self.embeddings, dataset=self.dataset)
+
+    def load(self) -> TraceModel:
+        return load_model(self.model)
+
+    def service(self, settings: ServeSettings | None = None, *, index: bool = True) -> Service:
+        identity = identify(self.model)
+        retriever = Retriever(self.sources, identity.models) if index else None
+        return Service(Worker(self.load(), settings or ServeSettings()), identity, retriever)
+
+    def copy(self, folder: Path) -> "Served":
+        return replace(self, embeddings=shutil.copytree(self.embeddings, folder / "embeddings"))
+
+
+def make_served(root: Path) -> Served:
+    """Write the tiny benchmark and an untrained model, and embed the one with the other."""
+    found = Served(root / "model", root / "mbeir", root / "embeddings")
+    write_benchmark(found.dataset)
+    build_model().save(found.model)
+    run_embed(found, found.embeddings)
+    return found
+
+
+def run_embed(served: Served, out: Path, **settings: Any) -> None:
+    """Run the step `embed` as the runner does."""
+    folders = {key: out.parent / f"{out.name}.{key}" for key in ("report", "work")}
+    for folder in (out, *folders.values()):
+        folder.mkdir(parents=True)
+    config = EmbedConfig(splits=("test",), global_pool=False, store_dtype="float32", **settings)
+    embed(config, dataset=served.dataset, model=served.model, out=out, **folders)
+
+
+class Running:
+    """A server in a thread, from `with` on until it was drained."""
+
+    def __init__(self, service: Service, token: str | None = None) -> None:
+        self.service = service
+        self.server = Server(service, name=NAME, http_port=0, grpc_port=0, admin_token=token)
+        self.thread = threading.Thread(target=self._serve, daemon=True)
+        self.error: BaseException | None = None
+
+    def _serve(self) -> None:
+        try:
+            asyncio.run(self.server.serve())
+        except BaseException as error:
+            self.error = error
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.http_port}"
+
+    @property
+    def grpc(self) -> str:
+        return f"127.0.0.1:{self.server.grpc_port}"
+
+    def client(self, **more: Any) -> httpx.Client:
+        return httpx.Client(base_url=self.url, timeout=SECONDS, **more)
+
+    def __enter__(self) -> Self:
+        self.thread.start()
+        until = time.monotonic() + SECONDS
+        while time.monotonic() < until and self.thread.is_alive():
+            try:
+                if httpx.get(f"{self.url}/v2/health/ready", timeout=1.0).is_success:
+                    return self
+            except httpx.TransportError:
+                time.sleep(0.02)
+        raise RuntimeError("the server did not start") from self.error
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.server.stop()
+        self.thread.join(SECONDS)
+        assert not self.thread.is_alive()
+        assert self.error is None
