@@ -21,7 +21,8 @@ def evaluate(
     report: Path,
     work: Path,  # noqa: ARG001 - searching is cheap beside encoding, so nothing is kept
 ) -> dict[str, Any]:
-    """Fill `out` with `runs/<system>/<pair>.trec`, `queries.parquet` (per-query records) and `results.json`.
+    """Fill `out` with `runs/<system>/<pair>.trec`, `queries.parquet` (per-query records), `results.json` and
+    `samples/` (queries with their traces, results and small pictures, for whoever reviews the model).
 
     Returns:
         Averages per system, headline and R@1 per system and pair, reasoning rates and trace exactness, the
@@ -32,6 +33,7 @@ def evaluate(
         DataError: vectors, judgements or pools are missing or do not fit together.
     """
     from trace_retriever.evaluation.benchmark import Benchmark
+    from trace_retriever.evaluation.samples import FOLDER, write_samples
     from trace_retriever.evaluation.summary import metrics, summarise
     from trace_retriever.io.files import write_json
     from trace_retriever.mbeir.layout import Layout
@@ -43,6 +45,7 @@ def evaluate(
     results = summarise(outcome, resamples=config.resamples, seed=config.seed)
     results["split"] = config.split
     results["embeddings"] = {"trace": store.about} | ({"encoder": other.about} if other else {})
+    results["samples"] = write_samples(layout, store, outcome.pairs, out / "runs", out / FOLDER, config.split)
     outcome.queries.to_parquet(out / "queries.parquet", index=False)
     write_json(out / "results.json", results)
     curve = _curve(config, outcome)

@@ -14,6 +14,7 @@ from trace_retriever.cards.manifest import (
     verify_registered,
 )
 from trace_retriever.cards.package import copy_model
+from trace_retriever.cards.samples import copy_samples
 from trace_retriever.cards.served import served_route, store_route
 from trace_retriever.config.register import RegisterConfig
 from trace_retriever.errors import DataError
@@ -37,8 +38,8 @@ def register(
 
     Raises:
         DataError: the verdict is not passed or is about another evaluation or validation, the evaluation is
-            of another model, the judged system cannot be served, or the model directory holds a file that
-            may run code.
+            of another model or not as it was written, the judged system cannot be served, or the model
+            directory holds a file that may run code.
     """
     ruling: dict[str, Any] = read_json(verdict / "verdict.json")
     results: dict[str, Any] = read_json(evaluation / "results.json")
@@ -48,6 +49,7 @@ def register(
     copy_model(model, out)
     store_route(out, route)
     _copy_evidence(out / EVIDENCE, evaluation, verdict, validation)
+    copy_samples(evaluation, results, out / EVIDENCE)
     card = model_card(config, evaluation, ruling, route)
     write_atomic(out / "MODEL_CARD.md", card)
     write_atomic(report / "MODEL_CARD.md", card)
