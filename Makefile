@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help images setup demo test lint types unit chain pipelines seeds lock clean
+.PHONY: help images image-check setup demo test lint types unit chain pipelines seeds lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -47,6 +47,10 @@ seeds: setup  ## train and evaluate further seeds; writes results/seeds.json
 
 images:  ## build the container images with buildah, podman or docker
 	scripts/images.sh
+
+image-check: setup  ## run every command and component in the built CPU image: no root, no network
+	scripts/image_check.sh
+	work=$$(mktemp -d) && python scripts/image_components.py $$work && rm -rf $$work
 
 lock: setup  ## resolve pyproject.toml again into requirements.lock
 	scripts/lock.sh
