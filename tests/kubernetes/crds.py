@@ -55,6 +55,7 @@ def builtin_faults(body: dict[str, Any]) -> list[str]:
         "Role": "V1Role",
         "RoleBinding": "V1RoleBinding",
         "NetworkPolicy": "V1NetworkPolicy",
+        "PodDisruptionBudget": "V1PodDisruptionBudget",
     }
     api = client.ApiClient()
     answer = type("Answer", (), {"data": json.dumps(body)})

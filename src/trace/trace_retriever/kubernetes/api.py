@@ -1,20 +1,15 @@
 """A client for TrainJobs: create, watch, read logs, remove. Its rights are those of `rights.py`, no more."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from trace_retriever.errors import TraceError
+from trace_retriever.kubernetes.client import SECONDS, ClusterError, Namespace
+
+__all__ = ["ClusterError", "State", "TrainJobs"]
 
 GROUP, VERSION, PLURAL = "trainer.kubeflow.org", "v1alpha1", "trainjobs"
 ENDS = ("Complete", "Failed")
-TRIES = 6
-SECONDS = 30
-
-
-class ClusterError(TraceError):
-    """The cluster cannot be reached, or refuses."""
 
 
 @dataclass(frozen=True)
@@ -32,23 +27,14 @@ class State:
     uid: str
 
 
-class TrainJobs:
+class TrainJobs(Namespace):
     """The TrainJobs of a namespace, by the pod's own account or the user's kubeconfig."""
 
-    def __init__(self, namespace: str) -> None:
-        from kubernetes import client, config
-
-        try:
-            if "KUBERNETES_SERVICE_HOST" in os.environ:
-                config.load_incluster_config()
-            else:
-                config.load_kube_config(os.environ.get("KUBECONFIG"))  # the client reads it at import alone
-        except config.ConfigException as error:
-            raise ClusterError(
-                f"no cluster is known here: {error}", remedy="run in a pod, or set KUBECONFIG"
-            ) from None
-        self.namespace = namespace
-        self._objects, self._core = client.CustomObjectsApi(), client.CoreV1Api()
+    remedies: ClassVar[Mapping[int, str]] = {
+        403: "give the account the role of deploy/rights.yaml",
+        404: "install Kubeflow Trainer v2, and deploy/runtime.yaml",
+        422: "hold deploy/ against the cluster's version of the Trainer",
+    }
 
     def create(self, body: dict[str, Any]) -> bool:
         """Create a TrainJob; False where one of its name is there already."""
@@ -114,53 +100,3 @@ class TrainJobs:
             passed=400,  # its container has not started
         )
         return text or ""
-
-    def _call(self, request: Callable[[], Any], passed: int | None = None) -> Any:
-        """Send a request, again where the server is busy or away; None where it answers with `passed`."""
-        from kubernetes.client import ApiException
-        from tenacity import Retrying, retry_if_exception, stop_after_attempt, wait_random_exponential
-        from urllib3.exceptions import HTTPError
-
-        def passing(error: BaseException) -> bool:
-            if isinstance(error, ApiException):
-                return error.status in (0, 429) or error.status >= 500
-            return isinstance(error, HTTPError)
-
-        again = Retrying(
-            retry=retry_if_exception(passing),
-            stop=stop_after_attempt(TRIES),
-            wait=wait_random_exponential(0.2, max=20),
-            reraise=True,
-        )
-        try:
-            return again(request)
-        except ApiException as error:
-            if error.status == passed:
-                return None
-            raise ClusterError(
-                _why(error), where=f"namespace {self.namespace}", remedy=_remedy(error.status)
-            ) from None
-        except HTTPError as error:
-            raise ClusterError(
-                f"the cluster cannot be reached: {type(error).__name__}", remedy="see KUBECONFIG"
-            ) from None
-
-
-def _why(error: Any) -> str:
-    """The server's message without headers, which may hold what is nobody's business."""
-    import json
-
-    try:
-        message = json.loads(error.body)["message"]
-    except (TypeError, ValueError, KeyError):
-        message = error.reason
-    return f"the cluster answers {error.status}: {message}"
-
-
-def _remedy(status: int) -> str | None:
-    return {
-        401: "log in again: the credentials are no longer taken",
-        403: "give the account the role of deploy/rights.yaml",
-        404: "install Kubeflow Trainer v2, and deploy/runtime.yaml",
-        422: "hold deploy/ against the cluster's version of the Trainer",
-    }.get(status)
