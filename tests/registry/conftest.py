@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.registry.databases import need_postgresql, new_database, postgresql
+from tests.registry.databases import need_postgresql, new_schema, postgresql
 from tests.registry.made import Clock, Packages, World, rules
 
 from trace_retriever.registry.registry import open_registry
@@ -14,19 +14,18 @@ NUMBERS = itertools.count(1)
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """A PostgreSQL server with a database `ready`, whose tables are made."""
+    """A PostgreSQL server."""
     with postgresql(need_postgresql()) as address:
-        open_registry(new_database(address, "ready"), rules()).close()
         yield address
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A database of its own for a test, of each kind."""
+    """An empty database for a test, of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/registry.db"
     server = request.getfixturevalue("server")
-    return new_database(server, f"test{next(NUMBERS)}", template="ready")
+    return new_schema(server, f"test{next(NUMBERS)}")
 
 
 @pytest.fixture(scope="session")

@@ -35,7 +35,7 @@ def test_a_version_goes_from_registration_to_production_and_back(world: World) -
     assert registry.log(after=9, limit=1)[0].details["figures"] == {"requests": 500}
     assert [entry.act for entry in registry.history(NAME, "1.0.0")] == [*path, Act.PROMOTE, Act.ROLLBACK]
     assert registry.verify_log() == 11
-    with pytest.raises(Conflict, match="nothing was in production before trace 1.0.0"):
+    with pytest.raises(Conflict, match=r"nothing was in production before trace 1.0.0"):
         registry.rollback(NAME, by=world.who(DEA), why="further back")
 
 
@@ -197,7 +197,7 @@ def test_a_withdrawn_version_can_be_requested_again(world: World) -> None:
 
 def test_an_approval_names_the_evidence_that_was_seen(world: World) -> None:
     number = world.requested("3.8.0")
-    with pytest.raises(Conflict, match="evidence that was seen is not that of trace 3.8.0"):
+    with pytest.raises(Conflict, match=r"evidence that was seen is not that of trace 3.8.0"):
         world.registry.approve(number, by=world.who(BEN), why="ok", evidence="sha256:" + "1" * 64)
 
 
@@ -220,14 +220,14 @@ def test_bytes_that_changed_after_the_approval_are_not_deployed(world: World, ac
     file = directory / "model.safetensors"
     file.chmod(0o644)
     file.write_bytes(file.read_bytes()[:-1] + b"?")
-    with pytest.raises(Conflict, match="model.safetensors was altered"):
+    with pytest.raises(Conflict, match=r"model.safetensors was altered"):
         getattr(world.registry, act)(NAME, "4.0.0", by=world.who(DEA), why="go")
 
 
 def test_an_approval_of_one_digest_does_not_cover_another(world: World) -> None:
     world.approved("4.1.0")
     world.candidate("4.1.1")
-    with pytest.raises(Conflict, match="4.1.1 is candidate; only what is approved"):
+    with pytest.raises(Conflict, match=r"4.1.1 is candidate; only what is approved"):
         world.registry.start_canary(NAME, "4.1.1", by=world.who(DEA), why="nearly the same")
 
 
@@ -256,7 +256,7 @@ def test_an_unused_approval_expires_and_a_used_one_does_not(world: World) -> Non
     world.approved("4.4.0")
     world.canary("4.4.1")
     world.clock.move(hours=169)
-    with pytest.raises(Conflict, match="4.4.0 is candidate"):
+    with pytest.raises(Conflict, match=r"4.4.0 is candidate"):
         world.registry.start_canary(NAME, "4.4.0", by=world.who(DEA), why="late")
     assert world.registry.requests(RequestState.EXPIRED)[0].version == "4.4.0"
     world.registry.promote(NAME, "4.4.1", by=world.who(DEA), why="took its time")
@@ -285,7 +285,7 @@ def test_the_gate_must_have_compared_with_the_present_champion_if_the_rules_say_
     world = opened(current_champion=True)
     world.production("4.7.0")  # the first has nobody to compare with
     other = world.candidate("4.7.1")
-    with pytest.raises(NotAllowed, match="did not compare with trace 4.7.0, which is in production"):
+    with pytest.raises(NotAllowed, match=r"did not compare with trace 4.7.0, which is in production"):
         world.registry.request(other, by=world.who(ANN), why="please")
     digest = other.digests["evaluation"]
 
@@ -318,7 +318,7 @@ def test_figures_are_bounded_json(world: World) -> None:
 
 
 def test_what_is_not_there_is_named(world: World) -> None:
-    with pytest.raises(NotFound, match="no version trace 9.9.9"):
+    with pytest.raises(NotFound, match=r"no version trace 9.9.9"):
         world.registry.version(NAME, "9.9.9")
     with pytest.raises(NotFound, match="no request 12"):
         world.registry.request_of(12)

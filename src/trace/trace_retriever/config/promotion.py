@@ -89,6 +89,8 @@ class RegistryRules(Section):
     def _people(cls, roles: dict[str, tuple[Role, ...]]) -> dict[str, tuple[Role, ...]]:
         if wrong := [name for name in roles if not re.fullmatch(USER, name)]:
             raise ValueError(f"names of people look like an account or a mail address, not like {wrong[0]!r}")
+        if len({name.casefold() for name in roles}) < len(roles):
+            raise ValueError("names that differ in capitals only would make two people of one person")
         return roles
 
     @model_validator(mode="after")

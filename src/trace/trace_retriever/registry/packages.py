@@ -16,6 +16,7 @@ from trace_retriever.io.files import (
     digest_tree,
     read_json,
 )
+from trace_retriever.io.locks import claim
 from trace_retriever.registry.errors import Conflict, RegistryError
 from trace_retriever.registry.tables import canonical
 from trace_retriever.registry.types import Version
@@ -119,8 +120,14 @@ def keep(package: Path, digest: str, store: Path) -> Path:
         RegistryError, DataError: the package changed while it was copied.
     """
     target = store.resolve() / digest.removeprefix("sha256:")
-    if target.is_dir() and _whole(target, digest):
-        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with claim(target.with_name(f".{target.name}.lock"), wait=True):  # who comes second finds it whole
+        if not (target.is_dir() and _whole(target, digest)):
+            _copy(package, digest, target)
+    return target
+
+
+def _copy(package: Path, digest: str, target: Path) -> None:
     content = (package / MANIFEST).read_bytes()
     if digest_bytes(content) != digest:
         raise RegistryError("the package changed while it was read", where=package, remedy="try again")
@@ -131,7 +138,6 @@ def keep(package: Path, digest: str, store: Path) -> Path:
             shutil.copyfile(package / name, file)
             file.chmod(0o444)
         verify_registered(partial, digest)
-    return target
 
 
 def _whole(package: Path, digest: str) -> bool:

@@ -60,7 +60,11 @@ def open_registry(
         RegistryError: the database cannot be reached, or was made by a newer version.
     """
     engine = schema.connect(url)
-    schema.upgrade(engine)
+    try:
+        schema.upgrade(engine)
+    except RegistryError:
+        engine.dispose()
+        raise
     if store is None:
         file = engine.url.database if engine.dialect.name == "sqlite" else None
         store = Path(file).parent / "registry/packages" if file else STORE

@@ -10,7 +10,10 @@ from trace_retriever.registry.replay import compare, fold
 
 TRIGGERS = {
     "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
-    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled = 'O' AND NOT tgisinternal",
+    "postgresql": (
+        "SELECT tgname FROM pg_trigger "
+        "WHERE tgenabled IN ('O', 'A') AND NOT tgisinternal AND pg_table_is_visible(tgrelid)"
+    ),
 }
 
 
