@@ -12,6 +12,9 @@ from trace_retriever import __version__
 from trace_retriever.errors import TraceError
 from trace_retriever.kubeflow.commands import pipeline
 from trace_retriever.kubernetes.commands import train_job_group
+from trace_retriever.registry.commands import registry_group
+from trace_retriever.review.commands import review
+from trace_retriever.serving.commands import serve_command
 from trace_retriever.step import STEPS, Step
 
 PATH = click.Path(path_type=Path)
@@ -71,6 +74,9 @@ for _step in STEPS.values():
     trace.add_command(_step_command(_step))
 trace.add_command(pipeline)
 trace.add_command(train_job_group)
+trace.add_command(registry_group)
+trace.add_command(serve_command)
+trace.add_command(review)
 
 
 @trace.command("ask")
