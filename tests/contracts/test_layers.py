@@ -16,8 +16,10 @@ LAYERS = (
     {"openmoji", "cards"},
     {"steps"},
     {"runner"},
-    {"registry"},
-    {"kubeflow", "ask", "doctor", "kubernetes"},
+    {"registry", "serving"},
+    {"kubernetes"},
+    {"kubeflow", "ask", "doctor"},
+    {"demo_app", "review", "rollout"},
     {"cli"},
 )
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

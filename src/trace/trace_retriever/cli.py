@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from trace_retriever import __version__
+from trace_retriever.demo_app.commands import demo_app
 from trace_retriever.errors import TraceError
 from trace_retriever.kubeflow.commands import pipeline
 from trace_retriever.kubernetes.commands import train_job_group
@@ -77,6 +78,7 @@ trace.add_command(train_job_group)
 trace.add_command(registry_group)
 trace.add_command(serve_command)
 trace.add_command(review)
+trace.add_command(demo_app)
 
 
 @trace.command("ask")
