@@ -9,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pandas as pd
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
@@ -18,7 +17,7 @@ from tests.cards.chain import PARTS, write_model
 from tests.gates.records import TRUE_ROUTES, records, write_validation
 from tests.registry.made import ANN, BEN, CIM, DEA, EVE, NAME, Clock, rules
 
-from trace_retriever.config.gate import FloorParams, GateConfig
+from trace_retriever.config.gate import ChampionParams, FloorParams, GateConfig
 from trace_retriever.config.register import RegisterConfig
 from trace_retriever.config.review import ReviewSettings
 from trace_retriever.evaluation.samples import Found, Sample, Shown
@@ -98,17 +97,16 @@ def make_package(
     write_json(model / "trace.json", {"kind": "trace", "max_trace_tokens": 64 + shift})
     _evaluation(root / "evaluation", _frame(rates, shift), digest_tree(model))
     write_validation(root / "validation")
-    places = {"work_root": root / "work"}
+    work = root / "work"
     inputs = {name: root / name for name in ("evaluation", "validation")}
     inputs |= {"champion": champion} if champion is not None else {}
-    config = GateConfig(
-        floors=FloorParams(average=0.1), champion={"margin": 0.3, "average_margin": 0.3, "resamples": 1000}
-    )  # type: ignore[arg-type]
-    run_step("gate", config, inputs=inputs, out=root / "verdict", report=root / "gate", **places)
+    limits = ChampionParams(margin=0.3, average_margin=0.3, resamples=1000)
+    config = GateConfig(floors=FloorParams(average=0.1), champion=limits)
+    run_step("gate", config, inputs=inputs, out=root / "verdict", report=root / "gate", work_root=work)
     out = root / "registered"
     about = RegisterConfig(version=version, description=f"A model {EVIL}")
     parts = {name: root / name for name in PARTS}
-    run_step("register", about, inputs=parts, out=out, report=root / "report", **places)
+    run_step("register", about, inputs=parts, out=out, report=root / "report", work_root=work)
     return out
 
 
@@ -159,18 +157,18 @@ class Browser:
 
     client: TestClient
 
-    def get(self, path: str, **headers: str) -> httpx.Response:
+    def get(self, path: str, **headers: str) -> Any:
         return self.client.get(path, headers=headers)
 
     def form(self, path: str, action: str) -> dict[str, str]:
         """The hidden fields of a form of a page."""
         return fields(self.get(path).text, action)
 
-    def login(self, user: str, password: str = PASSWORD, **more: str) -> httpx.Response:
+    def login(self, user: str, password: str = PASSWORD, **more: str) -> Any:
         content = self.form("/login", "/login") | {"name": user, "password": password} | more
         return self.client.post("/login", data=content)
 
-    def decide(self, request: int, act: str, why: str = "looked at it", **more: str) -> httpx.Response:
+    def decide(self, request: int, act: str, why: str = "looked at it", **more: str) -> Any:
         content = self.form(f"/requests/{request}", f"/requests/{request}/approve") | {"why": why} | more
         return self.client.post(f"/requests/{request}/{act}", data=content)
 
@@ -189,7 +187,9 @@ def open_house(root: Path, packages: tuple[Path, Path], **values: Any) -> House:
     who = registry.actor
     for number, package in enumerate(packages):
         version = registry.register(package, by=who(ANN))
-        asked = registry.request(version, by=who(ANN), why=f"better on hops {EVIL}")
+        asked = registry.request(
+            version, by=who(ANN), why=f"better on hops and relations at the same cost {EVIL}"
+        )
         if number == 0:
             registry.approve(asked.id, by=who(BEN), why="first", evidence=version.digests["evidence"])
             registry.start_canary(NAME, version.version, by=who(DEA), why="first steps")

@@ -109,7 +109,7 @@ def test_an_altered_picture_is_not_shown(house: House) -> None:
     file.write_bytes(file.read_bytes() + b"x")
     with house.browser(BEN) as browser:
         answer = browser.get(f"/versions/{NAME}/1.1.0/pictures/{file.name}")
-        assert answer.status_code == 409
+        assert answer.status_code == 404
         page = browser.get(f"/requests/{house.request}")
     assert "the package changed after it was registered" in page.text
     assert 'action="/requests/2/approve"' not in page.text

@@ -56,7 +56,7 @@ class ReviewSettings(Section):
     max_sessions: int = Field(1000, ge=1, description="Sessions at one time; the oldest make room.")
     login_limit: str = Field("5/minute", pattern=LIMIT, description="Failed logins of a name, of an address.")
     act_limit: str = Field("30/minute", pattern=LIMIT, description="Forms and calls that act, of a user.")
-    read_limit: str = Field("600/minute", pattern=LIMIT, description="All requests from an address.")
+    read_limit: str = Field("3000/minute", pattern=LIMIT, description="All requests from an address.")
     max_body_bytes: int = Field(65_536, ge=1024, le=1_048_576, description="Largest body of a request.")
     body_seconds: float = Field(10, gt=0, le=120, description="Time in which a body must have come.")
 

@@ -1,9 +1,10 @@
 """A version's evidence, read from its package and held against the digests that the registry noted."""
 
+import json
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -95,19 +96,6 @@ class Dossier:
         text = (self.folder / CARD).read_text(encoding="utf-8", errors="replace")
         return text if len(text) <= MAX_CARD else text[:MAX_CARD] + "\n…"
 
-    def picture(self, name: str) -> bytes | None:
-        """A picture of the samples; None where there is none of that name, or it is not as registered."""
-        if not PICTURE_NAME.fullmatch(name):
-            return None
-        listed = self.manifest["files"].get(f"{EVIDENCE}/{PICTURES}/{name}")
-        path = self.evidence / PICTURES / name
-        if listed is None or path.is_symlink() or not path.is_file():
-            return None
-        with path.open("rb") as stream:
-            content = stream.read(MAX_PICTURE_BYTES + 1)
-        whole = len(content) <= MAX_PICTURE_BYTES and digest_bytes(content) == listed["digest"]
-        return content if whole else None
-
 
 class Dossiers:
     """Reads dossiers and keeps the last few, as long as their files stay as they are."""
@@ -164,6 +152,33 @@ def read_dossier(version: Version, folder: Path) -> Dossier:
         if name not in listed or name not in found or listed[name].get("digest") != found[name]["digest"]:
             raise _changed(name)
     return Dossier(folder, manifest)
+
+
+def picture(version: Version, name: str) -> bytes | None:
+    """A picture of a version's samples; None where there is none of that name, or it is not as registered.
+
+    Its own digest is compared with the manifest's, so that no other file has to be read for it.
+    """
+    folder = version.directory
+    if folder is None or not PICTURE_NAME.fullmatch(name):
+        return None
+    listed = _listed(folder, version.digests["manifest"]).get(f"{EVIDENCE}/{PICTURES}/{name}")
+    path = folder / EVIDENCE / PICTURES / name
+    if listed is None or path.is_symlink() or not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        content = stream.read(MAX_PICTURE_BYTES + 1)
+    whole = len(content) <= MAX_PICTURE_BYTES and digest_bytes(content) == listed
+    return content if whole else None
+
+
+@lru_cache(maxsize=16)
+def _listed(folder: Path, digest: str) -> dict[str, str]:
+    """Name → digest of a package's files, from its manifest, which has this digest."""
+    content = (folder / MANIFEST).read_bytes()
+    if digest_bytes(content) != digest:
+        raise _changed("its manifest")
+    return {name: entry["digest"] for name, entry in json.loads(content)["files"].items()}
 
 
 def _changed(what: str) -> EvidenceChanged:

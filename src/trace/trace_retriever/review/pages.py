@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from trace_retriever.registry.errors import RegistryError
 from trace_retriever.registry.types import RequestState, State, Version
-from trace_retriever.review import render, views
+from trace_retriever.review import dossier, render, views
 from trace_retriever.review.comparison import changes
 from trace_retriever.review.desk import Visitor, desk_of, visitor
 from trace_retriever.review.problems import Problem
@@ -148,8 +148,7 @@ def picture(browser: Browser, name: Name, number: Number, picture: str) -> Respo
     """A picture of a version's samples."""
     browser.known  # noqa: B018 (raises where nobody has logged in)
     version = browser.desk.registry.version(name, number)
-    both = browser.desk.dossiers.of(version)
-    content = both.picture(picture)
+    content = dossier.picture(version, picture)
     if content is None:
         raise Problem(404, "there is no such picture")
     return Response(content, media_type="image/png", headers={"Cache-Control": "private, max-age=3600"})
