@@ -6,6 +6,7 @@ from components.evaluate.component import evaluate as evaluate_step
 from components.filter.component import filter as filter_step
 from components.gate.component import gate as gate_step
 from components.prepare.component import prepare as prepare_step
+from components.pull.component import pull as pull_step
 from components.register.component import register as register_step
 from components.report.component import report as report_step
 from components.route.component import route as route_step
@@ -34,8 +35,13 @@ def training(
     gate: dict = PARAMS["gate"],
     register: dict = PARAMS["register"],
     parts: list = PARTS,
+    champion: str = "",
 ) -> None:
-    """Each parameter is the params section of that name; `parts` are shards embedded side by side."""
+    """Each parameter is the params section of that name.
+
+    `parts` are shards embedded side by side. `champion` is the md5, in the DVC remote, of the registered
+    model that the gate holds the new one against; empty, the gate says that there was none.
+    """
     last = on("report", report_step())
     with dsl.ExitHandler(last, name="chain"):
         data = on("prepare", prepare_step(config=prepare)).outputs["out"]
@@ -75,7 +81,9 @@ def training(
             config=evaluate, dataset=data, embeddings=vectors["trace"], baseline=vectors["encoder"]
         )
         figures = on("evaluate", scored).outputs["out"]
-        verdict = on("gate", gate_step(config=gate, evaluation=figures, validation=valid)).outputs["out"]
+        rival = on("pull", pull_step(digest=champion, optional=True), "pull the champion").outputs["out"]
+        judged = gate_step(config=gate, evaluation=figures, validation=valid, champion=rival)
+        verdict = on("gate", judged).outputs["out"]
         candidate = register_step(
             config=register, model=models["trace"], evaluation=figures, verdict=verdict, validation=valid
         )

@@ -52,7 +52,7 @@ TOY = (
     "evaluate.examples=2",
 )
 HARDENED = ("--read-only", "--network=none", "--cap-drop=ALL", "--security-opt=no-new-privileges")
-SCRATCH = ("--tmpfs=/tmp:rw,size=1g", "--tmpfs=/workspace:rw,size=1g,mode=1777")
+SCRATCH = ("--tmpfs=/tmp:rw,size=2g", "--workdir=/tmp")
 
 
 @dataclass

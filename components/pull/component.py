@@ -8,8 +8,9 @@ from kfp.dsl import Artifact, Output
 def pull(
     digest: str,
     out: Output[Artifact],
+    optional: bool = False,
 ) -> None:
     """Bring an output back from the DVC remote of the cluster settings, by its md5 in `dvc.lock`."""
     from trace_retriever.kubeflow.remote import pull_component
 
-    pull_component(digest, out)
+    pull_component(digest, out, optional)

@@ -41,8 +41,14 @@ def write_chain(root: Path, config: GateConfig | None = None) -> Path:
     write_evaluation(root / "evaluation", *frames, model=digest_tree(model), budget=BUDGET)
     write_validation(root / "validation")
     inputs = {name: root / name for name in ("evaluation", "validation")}
-    where = {"out": root / "verdict", "report": root / "gate report", "work_root": root / "work"}
-    run_step("gate", config or GateConfig(), inputs=inputs, **where)
+    run_step(
+        "gate",
+        config or GateConfig(),
+        inputs=inputs,
+        out=root / "verdict",
+        report=root / "gate report",
+        work_root=root / "work",
+    )
     return root
 
 

@@ -13,7 +13,10 @@ from trace_retriever.config import check_section
 from trace_retriever.config.cluster import ClusterSettings
 from trace_retriever.config.train import TrainConfig
 from trace_retriever.errors import TraceError
-from trace_retriever.io.files import digest_tree
+from trace_retriever.io.files import digest_tree, read_json
+from trace_retriever.kubeflow.component import run_component
+from trace_retriever.kubeflow.ledger import RUN
+from trace_retriever.kubeflow.multi_node import NAMESPACE, TRAIN_CLUSTER, as_variable, cluster_of
 from trace_retriever.kubernetes.api import ClusterError, TrainJobs
 from trace_retriever.kubernetes.remote import run_train_job
 from trace_retriever.runner import run_step
@@ -82,6 +85,16 @@ def test_it_leaves_what_the_step_leaves_here(
 ) -> None:
     trainer.trouble = [503, 500, 429]
     metrics = run(world, tmp_path)
+    assert_as_alone(metrics, world, tmp_path, tmp_path / "model")
+    assert not trainer.jobs, "a job that is done is removed"
+    assert not list((tmp_path / "shared/work/train-jobs").iterdir())
+    said = capfd.readouterr().err
+    assert "all machines are done" in said
+    assert TOKEN not in said
+
+
+def assert_as_alone(metrics: dict[str, Any], world: Path, tmp_path: Path, model: Path) -> None:
+    """What a TrainJob left is what the step leaves on one machine."""
     alone = tmp_path / "alone"
     inputs = {name: world / name for name in INPUTS}
     assert metrics == run_step(
@@ -92,12 +105,35 @@ def test_it_leaves_what_the_step_leaves_here(
         report=alone / "report",
         work_root=alone / "work",
     )
-    assert digest_tree(tmp_path / "model") == digest_tree(alone / "model")
-    assert not trainer.jobs, "a job that is done is removed"
-    assert not list((tmp_path / "shared/work/train-jobs").iterdir())
-    said = capfd.readouterr().err
-    assert "all machines are done" in said
-    assert TOKEN not in said
+    assert digest_tree(model) == digest_tree(alone / "model")
+
+
+@pytest.mark.slow
+def test_the_component_has_a_train_job_run_it_where_the_settings_say_so(
+    world: Path, trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.kubeflow.artifacts import here, outputs
+
+    (tmp_path / "shared").mkdir()
+    monkeypatch.setenv(TRAIN_CLUSTER, as_variable(two_machines(tmp_path / "shared")))
+    monkeypatch.setenv(NAMESPACE, "of-the-run")
+    monkeypatch.setenv(RUN, "run-7")
+    made = outputs(tmp_path / "made")
+    inputs = {name: here(world / name) for name in INPUTS}
+    run_component("train", QUICK, inputs, made, variant="trace")
+    assert_as_alone(read_json(Path(made["metrics"].path)), world, tmp_path, Path(made["out"].path))
+    [created] = [path for verb, path in trainer.requests if verb == "POST"]
+    assert "/namespaces/of-the-run/trainjobs" in created
+    manifest = read_json(Path(made["report"].path) / "manifest.json")
+    assert manifest["run"] == "run-7"
+    assert made["out"].metadata["digest"] == manifest["output"] == digest_tree(Path(made["out"].path))
+    assert Path(made["page"].path).stat().st_size > 0
+
+
+def test_a_component_of_another_step_starts_no_train_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TRAIN_CLUSTER, as_variable(two_machines(Path("/shared"))))
+    assert cluster_of("backbone") is None
+    assert cluster_of("train") == two_machines(Path("/shared"))
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from trace_retriever import __version__
 from trace_retriever.config import Section
 from trace_retriever.errors import DataError, Refused
 from trace_retriever.io.files import atomic_directory, digest_bytes, digest_tree, read_json, write_json
+from trace_retriever.io.links import materialise
 from trace_retriever.io.locks import shared_directory
 from trace_retriever.io.nodes import Nodes
 from trace_retriever.step import STEPS, Metrics, Step
@@ -31,6 +32,7 @@ def run_step(
     out: Path | None = None,
     report: Path | None = None,
     work_root: Path = WORK_ROOT,
+    links: bool = True,
 ) -> Metrics:
     """Run one step and put its outputs in place.
 
@@ -46,6 +48,8 @@ def run_step(
         inputs: argument name → path, for those that differ from the defaults.
         out, report: where the outputs go, if not to the defaults.
         work_root: where work in progress is kept.
+        links: False puts what the output links to in the place of the links (a linked data set, linked
+            weights), for an output that is carried elsewhere.
 
     Returns:
         The step's metrics, as written to `<report>/metrics.json`.
@@ -75,6 +79,8 @@ def run_step(
             metrics = step.function()(config, **paths, out=new_out, report=new_report, work=work)
         except Refused as error:
             refusal, metrics = error, error.metrics
+        if not links:
+            materialise(new_out)
         write_json(new_report / "metrics.json", metrics)
         write_json(new_report / "manifest.json", _manifest(identity, paths, new_out, started))
     if refusal is not None:

@@ -21,13 +21,15 @@ from pathlib import Path
 import yaml
 
 from trace_retriever.errors import ConfigError, DataError
-from trace_retriever.io.files import atomic_directory, digest_tree, write_atomic
+from trace_retriever.io.files import atomic_directory, digest_tree, write_atomic, write_json
 from trace_retriever.kubeflow.artifacts import Artifact
 from trace_retriever.kubeflow.ledger import noted
 
 REMOTE, ENDPOINT = "TRACE_DVC_REMOTE", "AWS_ENDPOINT_URL"
 DIGEST = re.compile(r"[0-9a-f]{32}(\.dir)?")
 NAME = "content"
+# The only file of an artifact that stands for nothing: an empty folder would not survive an object store.
+ABSENT = "absent.json"
 
 
 @dataclass(frozen=True)
@@ -135,14 +137,28 @@ def _dvc(repository: Path, *arguments: str, where: str | Path | None = None) -> 
         )
 
 
-def pull_component(digest: str, out: Artifact) -> None:
+def is_absent(path: Path) -> bool:
+    """Whether an artifact is what component `pull` leaves where it was told that nothing is there."""
+    return path.is_dir() and [file.name for file in path.iterdir()] == [ABSENT]
+
+
+def pull_component(digest: str, out: Artifact, optional: bool = False) -> None:
     """Component `pull`: bring content back by its digest, into an artifact.
+
+    Args:
+        digest: an md5 of `dvc.lock`.
+        out: gets the content.
+        optional: an empty digest is no error: the artifact then stands for nothing, and a step that may go
+            without it goes without it. (`dsl.OneOf`, KFP's own word for that, takes no artifacts yet.)
 
     Raises:
         ConfigError: this pod was given no remote.
         DataError: see `Remote.pull`.
     """
-    with noted("pull", {"digest": digest}) as entry:
+    with noted("pull", {"digest": digest} if digest else {}) as entry:
+        if optional and not digest:
+            write_json(Path(out.path) / ABSENT, {"reason": "no digest was given"})
+            return
         remote = Remote.from_environment()
         if remote is None:
             raise ConfigError(

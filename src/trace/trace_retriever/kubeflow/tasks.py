@@ -5,6 +5,13 @@ from typing import TYPE_CHECKING, Any
 from trace_retriever.config.cluster import ClusterSettings, Pod
 from trace_retriever.kubeflow.component import WORK
 from trace_retriever.kubeflow.ledger import LEDGER, RUN
+from trace_retriever.kubeflow.multi_node import (
+    NAMESPACE,
+    TRAIN_CLUSTER,
+    as_variable,
+    takes_several_machines,
+    watcher_pod,
+)
 from trace_retriever.kubeflow.remote import ENDPOINT, REMOTE
 
 if TYPE_CHECKING:
@@ -27,8 +34,9 @@ def configure(task: "PipelineTask", step: str, settings: ClusterSettings) -> "Pi
     """
     from kfp import kubernetes
 
-    pod = settings.pod(step)
-    task.set_container_image(settings.image(step))
+    several = takes_several_machines(step, settings)
+    pod = watcher_pod(settings) if several else settings.pod(step)
+    task.set_container_image(settings.images[pod.image])
     task.set_cpu_request(pod.cpu).set_cpu_limit(pod.cpu)
     task.set_memory_request(pod.memory).set_memory_limit(pod.memory)
     if pod.accelerator:
@@ -39,6 +47,9 @@ def configure(task: "PipelineTask", step: str, settings: ClusterSettings) -> "Pi
     for name, value in (pod.env | _places(settings, pod)).items():
         task.set_env_variable(name, value)
     kubernetes.use_field_path_as_env(task, env_name=RUN, field_path=RUN_LABEL)
+    if several:
+        task.set_env_variable(TRAIN_CLUSTER, as_variable(settings))
+        kubernetes.use_field_path_as_env(task, env_name=NAMESPACE, field_path="metadata.namespace")
     kubernetes.set_image_pull_policy(task, settings.image_pull_policy)
     if settings.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, list(settings.image_pull_secrets))

@@ -1,6 +1,7 @@
 """Step `train` on several machines: inputs shared, a TrainJob run and watched, outputs fetched."""
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -53,7 +54,7 @@ def run_train_job(
     name = f"train-{digest_bytes(identity.encode())[7:19]}"
     folder = _shared_folder(settings) / name
     placed = {key: _placed(path, settings, folder / "inputs" / key) for key, path in inputs.items()}
-    body = train_job(name, settings, config, folder, placed)
+    body = train_job(name, settings, config, folder, placed, os.environ.get("TRACE_RUN", ""))
     write_json(folder / "params.yaml", {"train": config.model_dump(mode="json")})  # JSON is YAML
     _watch(TrainJobs(settings.namespace), name, body, poll)
     for source, target in ((folder / "out", out), (folder / "report", report)):

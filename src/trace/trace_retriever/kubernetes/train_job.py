@@ -31,7 +31,12 @@ def train_command(folder: Path, inputs: Mapping[str, Path]) -> list[str]:
 
 
 def train_job(
-    name: str, settings: ClusterSettings, config: TrainConfig, folder: Path, inputs: Mapping[str, Path]
+    name: str,
+    settings: ClusterSettings,
+    config: TrainConfig,
+    folder: Path,
+    inputs: Mapping[str, Path],
+    run: str = "",
 ) -> dict[str, Any]:
     """Render a TrainJob.
 
@@ -40,6 +45,7 @@ def train_job(
         settings: the cluster's; the pods are those of step `train`, the size is `multi_node`.
         config: the params, held against that size.
         folder, inputs: see `train_command`; all must lie on the pod's volumes.
+        run: the pipeline's run that it belongs to, for the manifest.
 
     Raises:
         ConfigError: params and size disagree, or a path that the machines do not share.
@@ -54,7 +60,8 @@ def train_job(
                 remedy="mount a ReadWriteMany claim there",
             )
     # The pods of a TrainJob share their work in progress: that is where a lost one goes on.
-    work = {"name": "TRACE_WORK", "value": str(folder / "work")}
+    own = [{"name": "TRACE_WORK", "value": str(folder / "work")}]
+    own += [{"name": "TRACE_RUN", "value": run}] if run else []
     return {
         "apiVersion": API,
         "kind": "TrainJob",
@@ -69,7 +76,7 @@ def train_job(
             "trainer": {
                 "image": settings.image("train"),
                 "command": train_command(folder, inputs),
-                "env": [work, *environment(pod)],
+                "env": [*own, *environment(pod)],
                 "numNodes": multi.nodes,
                 "numProcPerNode": multi.processes_per_node,
                 "resourcesPerNode": resources(pod),
