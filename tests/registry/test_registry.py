@@ -80,6 +80,42 @@ def test_an_altered_package_is_not_registered(world: World) -> None:
     assert world.registry.versions() == []
 
 
+def _unnamed(path: Path) -> None:
+    write_json(path / "manifest.json", read_json(path / "manifest.json") | {"name": "../models"})
+
+
+def _escaping(path: Path) -> None:
+    verdict = read_json(path / "evidence/verdict.json")
+    verdict["checks"][0]["name"] = "floor\x1b[2J"
+    write_json(path / "evidence/verdict.json", verdict)
+
+
+def _no_digest(path: Path) -> None:
+    write_json(path / "manifest.json", read_json(path / "manifest.json") | {"code": {"digest": "trust me"}})
+
+
+def _no_code(path: Path) -> None:
+    write_json(path / "manifest.json", read_json(path / "manifest.json") | {"code": []})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_unnamed, "a version is named like"),
+        (_escaping, "a check named"),
+        (_no_digest, "code named by no SHA-256"),
+        (_no_code, "not those of a registered model"),
+    ],
+)
+def test_a_package_made_by_hand_is_refused(
+    world: World, change: Callable[[Path], None], message: str
+) -> None:
+    package = world.packages.make("2.6.0", change)
+    with pytest.raises(RegistryError, match=message):
+        world.registry.register(package, by=world.who(ANN))
+    assert not list(world.registry.store.glob("*"))
+
+
 def test_an_index_of_another_model_is_refused_and_the_right_one_is_noted(
     world: World, tmp_path: Path
 ) -> None:

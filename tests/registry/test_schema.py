@@ -1,11 +1,14 @@
 """The tables that migrations make are the tables that the code reads; databases of others are refused."""
 
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from tests.registry.made import World, rules
+from sqlalchemy.exc import DBAPIError
+from tests.registry.databases import new_schema
+from tests.registry.made import Clock, Packages, World, rules
 
 from trace_retriever.registry import schema, tables
 from trace_retriever.registry.errors import Conflict, RegistryError
@@ -55,9 +58,40 @@ def test_a_writer_that_does_not_let_go_is_told_as_that(
     holder.dispose()
 
 
-def test_times_are_text_that_sorts_as_they_do() -> None:
-    from datetime import UTC, datetime, timedelta, timezone
+def test_a_user_who_owns_nothing_can_act_and_cannot_drop_the_guards(
+    packages: Packages, server: str, tmp_path: Path
+) -> None:
+    """The least rights that docs/registry.md names."""
+    url = new_schema(server, "owned")
+    open_registry(url, rules()).close()
+    engine = schema.connect(url)
+    with engine.begin() as connection:
+        for statement in (
+            "CREATE ROLE clerk LOGIN",
+            "GRANT USAGE ON SCHEMA owned TO clerk",
+            "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA owned TO clerk",
+        ):
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+    theirs = url.replace("//postgres@", "//clerk@")
+    with open_registry(theirs, rules(), Clock(), store=tmp_path) as registry:
+        world = World(registry, Clock(), packages)
+        world.production("1.0.0")
+        assert registry.verify_log() == 5
+    engine = schema.connect(theirs)
+    for statement in (
+        "DROP TRIGGER trace_log_no_update ON trace_log",
+        "ALTER TABLE trace_log DISABLE TRIGGER ALL",
+        "SET session_replication_role = replica",
+        "DELETE FROM trace_log",
+        "UPDATE trace_log SET actor = 'eve'",
+    ):
+        with pytest.raises(DBAPIError), engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
 
+
+def test_times_are_text_that_sorts_as_they_do() -> None:
     early = datetime(2026, 1, 1, 9, 0, 0, 5, tzinfo=UTC)
     east = early.astimezone(timezone(timedelta(hours=9)))
     assert tables.stamp(early) == tables.stamp(east) == "2026-01-01T09:00:00.000005Z"

@@ -22,6 +22,8 @@ from trace_retriever.registry.tables import canonical
 from trace_retriever.registry.types import Version
 
 NAME = r"[a-z][a-z0-9-]{0,62}[a-z0-9]"
+DIGEST = r"sha256:[0-9a-f]{64}"
+CHECK = r"[A-Za-z0-9 _.:-]{1,64}"
 URI = r"(s3|gs|https|oci|pvc|hf)://[A-Za-z0-9][A-Za-z0-9._:/@+=-]{0,500}"
 
 
@@ -37,9 +39,26 @@ def read_package(package: Path) -> dict[str, Any]:
     if not re.fullmatch(NAME, name) or not re.fullmatch(SEMVER, version) or len(version) > 64:
         problem = f"a version is named like 'trace 1.2.3', not {name[:80]!r} {version[:80]!r}"
         raise RegistryError(problem, where=package / MANIFEST)
-    verdict = read_json(package / EVIDENCE / "verdict.json")
+    try:
+        digests = _digests(package, manifest)
+        gates = _gates(read_json(package / EVIDENCE / "verdict.json"))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        problem = f"manifest or evidence are not those of a registered model: {error}"
+        raise RegistryError(problem, where=package, remedy="register the model again") from None
+    return {
+        "name": name,
+        "version": version,
+        "manifest": digests["manifest"],
+        "evidence": digests["evidence"],
+        "digests": digests,
+        "gates": gates,
+    }
+
+
+def _digests(package: Path, manifest: dict[str, Any]) -> dict[str, str]:
+    """What names the version's parts; only what looks like a digest, since it is shown as one."""
     results = read_json(package / EVIDENCE / "results.json")
-    digests = {
+    found = {
         "manifest": digest_file(package / MANIFEST),
         "model": results.get("embeddings", {}).get("trace", {}).get("model"),
         "data": digest_bytes(canonical(manifest.get("data")).encode()),
@@ -50,28 +69,21 @@ def read_package(package: Path) -> dict[str, Any]:
         "evaluation": manifest.get("evaluation"),
         "champion": manifest.get("champion"),
     }
-    return {
-        "name": name,
-        "version": version,
-        "manifest": digests["manifest"],
-        "evidence": digests["evidence"],
-        "digests": {key: value for key, value in digests.items() if value},
-        "gates": _gates(verdict, package),
-    }
+    wrong = [name for name, value in found.items() if value and not re.fullmatch(DIGEST, value)]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} named by no SHA-256")
+    return {name: value for name, value in found.items() if value}
 
 
-def _gates(verdict: dict[str, Any], package: Path) -> dict[str, bool | None]:
+def _gates(verdict: dict[str, Any]) -> dict[str, bool | None]:
     """Check → held: False where it failed for any scope, None where it applied to none."""
     found: dict[str, bool | None] = {}
-    try:
-        for check in verdict["checks"]:
-            name, passed = str(check["name"]), check["passed"]
-            held = [value for value in (found.get(name), passed) if value is not None]
-            found[name] = all(value is True for value in held) if held else None
-    except (KeyError, TypeError):
-        raise RegistryError(
-            "the verdict has no checks", where=package / EVIDENCE / "verdict.json", remedy="gate it again"
-        ) from None
+    for check in verdict["checks"]:
+        name, passed = check["name"], check["passed"]
+        if not re.fullmatch(CHECK, name):
+            raise ValueError(f"a check named {name[:80]!r}")
+        held = [value for value in (found.get(name), passed) if value is not None]
+        found[name] = all(value is True for value in held) if held else None
     return found
 
 
