@@ -68,6 +68,30 @@ def run_embed(served: Served, out: Path, **settings: Any) -> None:
     embed(config, dataset=served.dataset, model=served.model, out=out, **folders)
 
 
+def endless(worker: Any, *, cut: bool = False) -> None:
+    """No trace ends by itself, whatever the model would like; `cut` leaves the limit."""
+    rows = worker.scheduler._rows
+
+    def ending(row: Any) -> str | None:
+        if len(row.tokens) < row.limit:
+            return None
+        if not cut:  # the last token is written again and again
+            row.tokens.pop()
+            row.logprobs.pop()
+            row.length -= 1
+            row.position -= 1
+        return "limit" if cut else None
+
+    def unending(*arguments: Any) -> Any:
+        found = rows(*arguments)
+        for row in found:
+            row.route = "complex"
+            row.ending = lambda *_, row=row: ending(row)
+        return found
+
+    worker.scheduler._rows = unending
+
+
 class Running:
     """A server in a thread, from `with` on until it was drained."""
 

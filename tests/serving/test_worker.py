@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import torch
-from tests.serving.running import Served
+from tests.serving.running import Served, endless
 
 from trace_retriever.config.serve import ServeSettings
 from trace_retriever.engine.encoded import Encoded, Reason
@@ -61,20 +61,6 @@ def slowed(worker: Worker, seconds: float = 0.005) -> None:
         return step()
 
     worker.scheduler.step = slow  # type: ignore[method-assign]
-
-
-def endless(worker: Worker, *, cut: bool = False) -> None:
-    """No trace ends by itself, whatever the model would like; `cut` leaves the limit."""
-    rows = worker.scheduler._rows
-
-    def unending(*arguments: Any) -> Any:
-        found = rows(*arguments)
-        for row in found:
-            row.route = "complex"
-            row.ending = lambda *_, row=row: "limit" if cut and len(row.tokens) == row.limit else None
-        return found
-
-    worker.scheduler._rows = unending  # type: ignore[method-assign]
 
 
 async def together(calls: Sequence[Awaitable[Result]]) -> list[Result | BaseException]:

@@ -59,7 +59,6 @@ def serve_command(
     from trace_retriever.serving.server import Server
 
     bounds = load_serve(settings, overrides)
-    configure_logs()
     sources = None if embeddings is None else Sources(embeddings=embeddings, dataset=dataset, index=index)
     if sources is None and (dataset or index):
         raise click.UsageError("--dataset and --index need --embeddings")
@@ -72,6 +71,7 @@ def serve_command(
         grpc_port=grpc_port,
         admin_token=os.environ.get(TOKEN),
     )
+    configure_logs()
     asyncio.run(_until_signal(server))
 
 

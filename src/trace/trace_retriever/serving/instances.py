@@ -23,7 +23,7 @@ def read_instances(body: Any, settings: ServeSettings) -> tuple[list[Asked], Opt
         raise BadRequest(
             f"unknown key {unknown[0]!r}" if isinstance(body, Mapping) else "not a JSON object", remedy=remedy
         )
-    instances, parameters = body.get("instances"), body.get("parameters") or {}
+    instances, parameters = body.get("instances"), body.get("parameters", {})
     if not isinstance(instances, list) or not 1 <= len(instances) <= settings.max_items:
         raise BadRequest("no list of instances, or too long a one", remedy=f"send 1 to {settings.max_items}")
     if not isinstance(parameters, Mapping):

@@ -118,9 +118,9 @@ class OpenScheduler(Scheduler):
             return 0
         at_once = max(0, self._slots.free - len(self._waiting))
         held = sum(_nbytes(cache) for cache in {id(entry[1]): entry[1] for entry in self._waiting}.values())
-        row_bytes = _nbytes(fresh[0][1]) // fresh[0][1].layers[0].keys.shape[0]
+        row_bytes: int = _nbytes(fresh[0][1]) // fresh[0][1].layers[0].keys.shape[0]
         by_bytes = max(0, self._most_bytes - held) // max(1, row_bytes)
-        by_count = max(0, self._most - max(0, len(self._waiting) - self._slots.free))
+        by_count: int = max(0, self._most - max(0, len(self._waiting) - self._slots.free))
         return min(len(fresh), at_once + min(by_bytes, by_count))
 
     def _keep(self, fresh: Sequence[tuple[Row, Any, int]]) -> None:

@@ -53,6 +53,9 @@ class ServedModel(Model):  # type: ignore[misc]
         wanted = _wanted(payload.request_outputs, options.k)
         answers = await self.service.answer(read_queries(payload.inputs, settings), options)
         outputs = [one for one in write_answers(answers) if wanted is None or one.name in wanted]
+        if payload.from_grpc:  # KServe's own conversion asks an array whether it is true
+            for one in outputs:
+                one.set_data_from_numpy(one.data, binary_data=True)
         identity = self.service.identity
         return InferResponse(
             response_id=payload.id or (headers or {}).get("x-request-id", ""),

@@ -70,6 +70,8 @@ class Server:
         grpc, self.grpc_port = self._bind_grpc()
         await grpc.start()
         http = asyncio.create_task(self._http.serve([self._socket]))
+        while not (self._http.started or http.done()):
+            await asyncio.sleep(0.01)
         LOGGER.info("serving", extra={"http": self.http_port, "grpc": self.grpc_port, **self._about()})
         stop = asyncio.create_task(self._stopping.wait())
         await asyncio.wait({http, stop}, return_when=asyncio.FIRST_COMPLETED)
