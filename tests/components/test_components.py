@@ -14,7 +14,7 @@ from trace_retriever.kubeflow.pages import metadata, readme
 from trace_retriever.step import STEPS
 
 COMPONENTS = ROOT / "components"
-OTHERS = {"pull", "report", "verify"}
+OTHERS = {"pull", "report", "verify", "approved", "publish", "canary", "rollout"}
 FOLDERS = sorted(path.parent.name for path in COMPONENTS.glob("*/component.py"))
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 

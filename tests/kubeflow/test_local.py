@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from tests.cards.chain import register_chain, write_chain
-from tests.conftest import ROOT
+from tests.kubeflow.fetch import compile_fetch
 
 from trace_retriever.cli import main
 from trace_retriever.io.files import digest_file, digest_tree, read_json
@@ -29,24 +29,26 @@ class Approved:
     folder: Path
     remote: Path
     md5: str
+    pipelines: Path
 
     @property
     def manifest(self) -> str:
         return digest_file(self.folder / "manifest.json")
 
     def command(self, directory: Path, **changed: str) -> list[str]:
-        """`trace pipeline run promotion …` of this model."""
+        """`trace pipeline run fetch …` of this model."""
         given = {"model": self.md5, "manifest": self.manifest} | changed
         arguments = [word for name, value in given.items() for word in ("--arg", f"{name}={value}")]
-        places = ("--out", str(directory), "--pipelines", str(ROOT / "pipelines"))
-        return ["pipeline", "run", "promotion", *places, *arguments]
+        places = ("--out", str(directory), "--pipelines", str(self.pipelines))
+        return ["pipeline", "run", "fetch", *places, *arguments]
 
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Approved:
     folder, remote = tmp_path_factory.mktemp("approved"), tmp_path_factory.mktemp("remote")
     registered = register_chain(write_chain(folder))
-    return Approved(registered, remote, Remote(str(remote)).push(registered))
+    pipelines = compile_fetch(tmp_path_factory.mktemp("fetch"))
+    return Approved(registered, remote, Remote(str(remote)).push(registered), pipelines)
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ def submit(api: Api, records: Path, *options: str) -> None:
                 str(ROOT / "pipelines"),
             ),
             *("--records", str(records), "--arg", "model=" + "0" * 32 + ".dir", "--arg", "manifest=sha256:1"),
+            *("--arg", "name=trace", "--arg", "version=1.2.3"),
             *("--poll", "0.01", "--experiment", "nightly", *options),
         ]
     )
@@ -57,7 +58,12 @@ def test_a_run_is_started_with_its_arguments_and_followed_to_its_end(
     assert [experiment["display_name"] for experiment in api.experiments] == ["nightly"]
     assert api.experiments[0]["namespace"] == "team"
     assert body["experiment_id"] == api.experiments[0]["experiment_id"]
-    assert body["runtime_config"]["parameters"] == {"model": "0" * 32 + ".dir", "manifest": "sha256:1"}
+    assert body["runtime_config"]["parameters"] == {
+        "model": "0" * 32 + ".dir",
+        "manifest": "sha256:1",
+        "name": "trace",
+        "version": "1.2.3",
+    }
     assert body["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "promotion"
     assert "kubernetes" in body["pipeline_spec"]["platform_spec"]["platforms"]
     shown = capsys.readouterr()

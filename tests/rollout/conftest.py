@@ -14,7 +14,7 @@ from trace_retriever.registry.types import Version
 
 STAND_IN = Path(__file__).with_name("stand_in.py")
 QUICK = RolloutRules(
-    steps=(20, 50),
+    steps=(50,),
     step_seconds=0.2,
     max_step_seconds=60.0,
     poll_seconds=0.1,
@@ -58,7 +58,7 @@ def open_world(tmp_path: Path, made_packages: Packages) -> Iterator[Callable[[],
     worlds: list[World] = []
 
     def opened() -> World:
-        registry = open_registry(f"sqlite:///{tmp_path}/registry.db", rules(), Clock())
+        registry = open_registry(f"sqlite:///{tmp_path}/registry.db", rules())
         worlds.append(World(registry, Clock(), made_packages))
         return worlds[-1]
 

@@ -57,7 +57,7 @@ def _read(path: Path) -> bytes:
 def test_a_good_version_goes_step_by_step_into_production(
     world: World, stands: Stands, tmp_path: Path
 ) -> None:
-    outcome, said = deploy(world, stands, tmp_path)
+    outcome, said = deploy(world, stands, tmp_path, QUICK.model_copy(update={"steps": (20, 50)}))
     assert outcome.passed
     champion = world.registry.champion(NAME)
     assert champion is not None

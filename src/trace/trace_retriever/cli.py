@@ -15,6 +15,7 @@ from trace_retriever.kubeflow.commands import pipeline
 from trace_retriever.kubernetes.commands import train_job_group
 from trace_retriever.registry.commands import registry_group
 from trace_retriever.review.commands import review
+from trace_retriever.rollout.commands import deploy
 from trace_retriever.serving.commands import serve_command
 from trace_retriever.step import STEPS, Step
 
@@ -77,6 +78,7 @@ trace.add_command(pipeline)
 trace.add_command(train_job_group)
 trace.add_command(registry_group)
 trace.add_command(serve_command)
+trace.add_command(deploy)
 trace.add_command(review)
 trace.add_command(demo_app)
 

@@ -19,7 +19,7 @@ NAME = r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"
 QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|Ki|Mi|Gi|Ti)?$"
 VARIABLE = r"^[A-Z_][A-Z0-9_]*$"
 # Tasks of the pipelines that are no step of the chain.
-TASKS = ("pull", "report", "verify")
+TASKS = ("pull", "report", "verify", "approved", "publish", "canary", "rollout")
 
 
 class Accelerator(Section):

@@ -95,6 +95,10 @@ class DeploySettings(Section):
         pattern=r"^(s3|gs|pvc)://[A-Za-z0-9][A-Za-z0-9._/-]*$",
         description="Store of packages; each lies below it, under the digits of its manifest's digest.",
     )
+    registry: SecretVariable = Field(
+        SecretVariable(secret="trace-registry", key="url", variable="TRACE_REGISTRY"),
+        description="Secret with the registry's address, for the pipeline's tasks.",
+    )
     storage_secret: str | None = Field(None, pattern=NAME, description="Secret with the store's credentials.")
     embeddings: str | None = Field(
         None,
@@ -102,6 +106,14 @@ class DeploySettings(Section):
         description="Candidates on a volume; {manifest} stands for the digest's digits.",
     )
     dataset: str | None = Field(None, pattern=r"^/.+", description="Data set on a volume, for named pools.")
+    canary_address: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s@]+$",
+        description="Where the canary is reached past the split, if elsewhere.",
+    )
+    store_path: str | None = Field(
+        None, description="Where the pipeline writes `packages`, if by another name: a folder on a volume."
+    )
     prometheus: str = Field(
         pattern=r"^https?://[^\s@]+$", description="Address of Prometheus, in the cluster."
     )
@@ -123,11 +135,18 @@ class DeploySettings(Section):
             raise ValueError("champion and canary are the same version")
         if self.canary is None and self.canary_percent:
             raise ValueError("canary_percent without a canary")
+        if self.packages.startswith("pvc://") and not self.store_path:
+            raise ValueError("packages on a volume need store_path: the folder by which the pipeline has it")
         mounts = [volume.path for volume in self.pod.volumes]
         for path in filter(None, (self.embeddings, self.dataset)):
             if not any(Path(path).is_relative_to(mount) for mount in mounts):
                 raise ValueError(f"{path} lies on none of the volumes")
         return self
+
+    @property
+    def packages_path(self) -> str:
+        """Where the pipeline writes packages; a volume is a folder to it."""
+        return self.store_path or self.packages
 
     def uri(self, version: Pinned) -> str:
         """Where a version's package lies: named by its digest, so that it never changes."""

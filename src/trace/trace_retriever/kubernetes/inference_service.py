@@ -108,6 +108,8 @@ def inference_service(
     annotations = {"serving.kserve.io/deploymentMode": MODES[settings.mode]}
     if settings.mode == "standard":
         annotations["serving.kserve.io/autoscalerClass"] = "keda"
+    else:
+        annotations["serving.kserve.io/enable-tag-routing"] = "true"  # the new revision gets an address
     return {
         "apiVersion": API,
         "kind": "InferenceService",

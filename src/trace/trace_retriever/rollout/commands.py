@@ -18,6 +18,57 @@ def deploy() -> None:
     """Put an approved version into service: on this machine, or as KServe objects of a cluster."""
 
 
+_SERVING = click.option(
+    "--serving", type=PATH, default=Path("deploy/serving.yaml"), show_default=True, help="Serving settings."
+)
+
+
+@deploy.command("render")
+@_SERVING
+@click.option("--deployer", default="pipeline-runner", show_default=True, help="Account that may deploy.")
+@click.option("--out", type=PATH, default=Path("deploy/serving"), show_default=True, help="Where to.")
+@click.option("--check", is_flag=True, help="Write nothing; exit 1 where a file is not current.")
+def render_command(serving: Path, deployer: str, out: Path, check: bool) -> None:
+    """Render the pinned versions' KServe objects, in both modes, and the rights to them."""
+    from trace_retriever.config.deploy import load_deploy
+    from trace_retriever.errors import DataError
+    from trace_retriever.io.files import write_atomic
+    from trace_retriever.kubernetes.manifests import drifted
+    from trace_retriever.kubernetes.serving_manifests import serving_manifests
+
+    files = serving_manifests(load_deploy(serving), deployer)
+    if check:
+        if names := drifted(out, files):
+            raise DataError(f"not current: {', '.join(names)}", where=out, remedy="run `trace deploy render`")
+        click.echo(f"{out}/ is current")
+        return
+    for name, text in files.items():
+        write_atomic(out / name, text)
+        click.echo(f"{out / name}: {len(text):,} bytes")
+
+
+@deploy.command("apply")
+@_SERVING
+@click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds to wait at most.")
+@click.option("--poll", type=float, default=2.0, show_default=True, help="Seconds between looks.")
+def apply_command(serving: Path, timeout: float, poll: float) -> None:
+    """Apply the pinned versions to the cluster of the kubeconfig, and wait until they are ready."""
+    from trace_retriever.config.deploy import load_deploy
+    from trace_retriever.kubernetes.inference_service import serving_objects
+    from trace_retriever.kubernetes.serving_api import ServingObjects
+
+    settings = load_deploy(serving)
+    objects = ServingObjects(settings.namespace)
+    applied = {}
+    for body in serving_objects(settings, settings.champion, settings.canary, settings.canary_percent):
+        applied = objects.apply(body)
+        click.echo(f"{body['kind']} {settings.namespace}/{body['metadata']['name']}: applied")
+    found = objects.wait_ready(applied, timeout=timeout, poll=poll, say=click.echo)
+    click.echo(
+        f"{settings.name}: ready at {found.get('status', {}).get('url', 'an address KServe does not tell')}"
+    )
+
+
 @deploy.command("local")
 @click.option("--name", default="trace", show_default=True, help="Model in the registry.")
 @click.option("--version", "number", help="Version.  [default: the canary, or the one that is approved]")

@@ -121,9 +121,10 @@ def deploy_local(
         canary = begin(registry, version, by=by, say=say)
         try:
             outcome = _tried(canary, now, split, address, rules, how, say, stack)
-        except TraceError as error:
+        except Exception as error:  # a bug of ours is no reason to leave it in the traffic
             split.canary = None
-            abort(registry, canary, by=by, why=error.problem, figures={}, say=say)
+            why = error.problem if isinstance(error, TraceError) else f"{type(error).__name__}: {error}"
+            abort(registry, canary, by=by, why=why, figures={}, say=say)
             raise
         if not outcome.passed:
             split.canary = None
