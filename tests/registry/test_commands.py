@@ -11,7 +11,7 @@ from tests.registry.made import Packages
 from tests.registry.test_webhooks import SECRET, VARIABLE, receiving
 
 from trace_retriever.cli import main, trace
-from trace_retriever.io.files import digest_tree
+from trace_retriever.io.files import digest_tree, write_json
 from trace_retriever.registry.commands import STATES, registry_group
 from trace_retriever.registry.types import State
 
@@ -150,6 +150,18 @@ def test_what_was_kept_is_what_was_registered(says: Says, packages: Packages) ->
     says("register", str(package), "--as", "ann")
     [kept] = Path(".trace/registry/packages").glob("[0-9a-f]*")
     assert digest_tree(kept) == digest_tree(package)
+
+
+def test_commit_and_run_are_taken_from_the_step_s_note_of_this_package(
+    says: Says, packages: Packages
+) -> None:
+    for version, output in (("1.3.0", None), ("1.3.1", "sha256:other")):
+        package = packages.make(version)
+        note = {"output": output or digest_tree(package), "commit": "abc-dirty", "run": "run-7"}
+        write_json(Path("results/register/manifest.json"), note)
+        _, out, _ = says("register", str(package), "--as", "ann", "--json")
+        found = json.loads(out)
+        assert (found["commit"], found["run"]) == ((None, None) if output else ("abc-dirty", "run-7"))
 
 
 def test_the_choices_are_the_states() -> None:

@@ -85,8 +85,15 @@ def registry_group() -> None:
 @click.argument("path", type=PATH, default=Path("models/registered"))
 @click.option("--index", type=PATH, help="Embeddings of its candidates, such as embeddings/trace.")
 @click.option("--uri", help="Where serving fetches the package, instead of a copy in the store.")
-@click.option("--commit", help="Commit of the source that made it.")
-@click.option("--run", help="Pipeline run that made it.")
+@click.option("--commit", help="Commit of the source that made it.  [default: as the step noted it]")
+@click.option("--run", help="Pipeline run that made it.  [default: as the step noted it]")
+@click.option(
+    "--made",
+    type=PATH,
+    default=Path("results/register/manifest.json"),
+    show_default=True,
+    help="The step's note of commit and run; read where it is about this package.",
+)
 @_acts
 def register_command(
     path: Path,
@@ -94,14 +101,20 @@ def register_command(
     uri: str | None,
     commit: str | None,
     run: str | None,
+    made: Path,
     url: str,
     rules: Path | None,
     as_data: bool,
     who: str | None,
 ) -> None:
     """Verify what `trace register` left, keep its bytes by digest, and take it in as a candidate."""
+    from trace_retriever.registry.packages import origin
+
     with _acting(url, rules, who) as (registry, by):
-        found = registry.register(path, by=by, index=index, uri=uri, commit=commit, run=run)
+        noted = origin(path, made)
+        found = registry.register(
+            path, by=by, index=index, uri=uri, commit=commit or noted[0], run=run or noted[1]
+        )
         _say(found, as_data, f"{found.label}: {found.state}\nmanifest {found.digests['manifest']}")
 
 

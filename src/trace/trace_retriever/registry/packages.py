@@ -112,6 +112,23 @@ def index_digest(index: Path, model: str | None) -> str:
     return digest_tree(index)
 
 
+def origin(package: Path, made: Path) -> tuple[str | None, str | None]:
+    """Commit and pipeline run that a package came from, as its step noted them.
+
+    Args:
+        made: the step's own manifest, `results/register/manifest.json`.
+
+    Returns:
+        Two Nones where there is none, or it is about another package.
+    """
+    if not made.is_file():
+        return None, None
+    noted = read_json(made)
+    if not isinstance(noted, dict) or noted.get("output") != digest_tree(package):
+        return None, None
+    return noted.get("commit"), noted.get("run")
+
+
 def checked_uri(uri: str) -> str:
     """An address that a package can be fetched from.
 
