@@ -165,6 +165,15 @@ def test_a_stranger_cannot_act(house: House) -> None:
         assert browser.client.post(APPROVE, data=content).status_code == 401
 
 
+def test_a_link_from_another_site_replaces_no_session(house: House) -> None:
+    with house.browser() as browser:
+        for path in ("/requests/2", "/login"):
+            answer = browser.get(path, **{"sec-fetch-site": "cross-site"})
+            assert answer.status_code == 200
+            assert 'http-equiv="refresh"' in answer.text
+            assert "set-cookie" not in answer.headers
+
+
 def test_a_session_is_new_after_login_and_its_cookie_is_guarded(house: House) -> None:
     with house.browser() as browser:
         browser.get("/login")

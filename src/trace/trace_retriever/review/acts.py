@@ -10,7 +10,7 @@ from trace_retriever.registry.types import Act, Actor, Version
 from trace_retriever.review import render
 from trace_retriever.review.desk import Desk, Visitor, address_of, check_form
 from trace_retriever.review.dossier import EvidenceChanged
-from trace_retriever.review.pages import Browser, Id, Name, Number, home_of
+from trace_retriever.review.pages import Browser, Id, Name, Number, from_elsewhere, home_of
 from trace_retriever.review.problems import Problem
 from trace_retriever.review.users import MAX_PASSWORD
 
@@ -21,9 +21,13 @@ LOCAL = re.compile(r"/(?![/\\])[^\\\x00-\x1f]{0,500}")
 
 
 @router.get("/login")
-def login_page(browser: Browser, to: Annotated[str, Query(max_length=600)] = "/") -> Response:
+def login_page(
+    request: Request, browser: Browser, to: Annotated[str, Query(max_length=600)] = "/"
+) -> Response:
     """The form to log in with a password."""
     _need_login(browser)
+    if from_elsewhere(request, browser):
+        return render.arrived()
     return render.page(browser, "login.html.j2", to=_local(to), wrong=False, name="")
 
 

@@ -25,6 +25,7 @@ from trace_retriever.review.throttle import Throttle
 from trace_retriever.review.users import Users
 
 API = "/api/"
+STATIC = {"review.css": "text/css", "icon.svg": "image/svg+xml"}
 
 
 def create_app(
@@ -61,15 +62,18 @@ def create_app(
     app.include_router(api.router)
     app.include_router(acts.router)
     app.include_router(pages.router)
-    app.add_api_route("/static/review.css", _style, include_in_schema=False)
+    app.add_api_route("/static/{name}", _static, include_in_schema=False)
     _handle_problems(app)
     app.add_middleware(Guard, settings=settings)
     return app
 
 
-def _style() -> Response:
-    content = files("trace_retriever.review").joinpath("static/review.css").read_bytes()
-    return Response(content, media_type="text/css", headers={"Cache-Control": "public, max-age=300"})
+def _static(name: str) -> Response:
+    """One of the two files that pages load."""
+    if name not in STATIC:
+        raise Problem(404, "there is no such file")
+    content = files("trace_retriever.review").joinpath("static", name).read_bytes()
+    return Response(content, media_type=STATIC[name], headers={"Cache-Control": "public, max-age=300"})
 
 
 def _handle_problems(app: FastAPI) -> None:

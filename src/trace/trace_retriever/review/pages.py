@@ -26,10 +26,17 @@ RECENT, LOG_PAGE = 10, 50
 
 def _login(request: Request, browser: Visitor) -> Response:
     """To the login, and from there back to this page."""
+    if from_elsewhere(request, browser):
+        return render.arrived()
     if not browser.desk.settings.password_login:
         raise Problem(401, "the gateway did not say who you are", "open this page through the gateway")
     query = f"?{request.url.query}" if request.url.query else ""
     return render.redirect(browser, "/login?" + urlencode({"to": request.url.path + query}))
+
+
+def from_elsewhere(request: Request, browser: Visitor) -> bool:
+    """Whether a link of another site led here, so that a strict cookie stayed behind."""
+    return browser.fresh and request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
 
 
 @router.get("/")

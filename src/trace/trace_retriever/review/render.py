@@ -69,6 +69,15 @@ def page(visitor: Visitor, template: str, *, status: int = 200, **content: Any) 
     return with_cookie(visitor, HTMLResponse(body, status))
 
 
+def arrived() -> Response:
+    """For who followed a link from another site: their cookie did not come along (it is strict).
+
+    A page that loads itself again, which is then a request of this site, and brings it. It sets no cookie:
+    that would end the session that they may have.
+    """
+    return HTMLResponse(templates().get_template("arrived.html.j2").render())
+
+
 def redirect(visitor: Visitor, path: str) -> Response:
     """Send the browser on; the path is one of this page's own."""
     return with_cookie(visitor, RedirectResponse(visitor.desk.settings.prefix + path, 303))
