@@ -6,6 +6,7 @@ from trace_retriever.evaluation.blend import choose_blend
 from trace_retriever.evaluation.systems import Blend
 from trace_retriever.evaluation.tasks import Pool, Task
 from trace_retriever.mbeir.pairs import Pair
+from trace_retriever.mbeir.records import CANDIDATE_ID_SPACE
 from trace_retriever.search.exact import ExactIndex
 
 
@@ -18,7 +19,7 @@ def task_of(right: list[str], confidence: list[float], routes: list[str] | None 
     crowd = [[1, 0.001 * n] for n in range(6)] + [[0.001 * n, 1] for n in range(6)] + [[1, 1]]
     vectors = np.array([[*vector, 0, 0] for vector in crowd], np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    dids = np.array([f"14:{n}" for n in range(len(vectors))])
+    numbers = 14 * CANDIDATE_ID_SPACE + np.arange(len(vectors))
     both = np.zeros((len(right), 2, 4), np.float32)
     both[:, 0, :2], both[:, 1, :2] = corners["direct"], corners["reasoned"]
     wanted = {"direct": "14:0", "reasoned": "14:6", "mixed": "14:12"}
@@ -30,7 +31,7 @@ def task_of(right: list[str], confidence: list[float], routes: list[str] | None 
         }
     )
     positives = [frozenset({wanted[name]}) for name in right]
-    pool = Pool("local", ExactIndex(vectors), dids, np.full(len(dids), "text"))
+    pool = Pool("local", ExactIndex(vectors), numbers, np.zeros(len(numbers), np.int8))
     return Task(Pair("mojihop", 1), table, both, positives, None), pool
 
 

@@ -65,7 +65,6 @@ def test_a_positive_outside_the_pool_counts_against_true_recall_only() -> None:
     relevant = metrics.relevance([["1:1", "1:2"]], [{"1:1", "1:99"}])
     assert metrics.hits(relevant, 1).tolist() == [True]
     assert metrics.recalls(relevant, np.array([2]), 2).tolist() == [0.5]
-    assert metrics.reachable([{"1:1", "1:99"}, {"1:99"}], {"1:1", "1:2"}).tolist() == [True, False]
 
 
 def test_wrong_modality_is_a_share_of_what_is_shown() -> None:

@@ -177,14 +177,13 @@ class Benchmark:
 
 def _describe(task: Task, pool: Pool) -> dict[str, Any]:
     """What `results.json` says of a pair, whatever the system."""
-    dids = set(pool.dids.tolist())
     positives = sum(len(good) for good in task.positives)
     complex_ = task.true_complex
     needs_reasoning = task.pair.is_complex if complex_ is None else complex_.mean() > 0.5
     return {
         "true_route": "complex" if needs_reasoning else "simple",
         "queries": len(task.table),
-        "pool_size": len(dids),
-        "reachability": sum(len(good & dids) for good in task.positives) / positives,
+        "pool_size": len(pool),
+        "reachability": int(pool.reachable(task.positives).sum()) / positives,
         "headline_k": task.pair.headline_k,
     }

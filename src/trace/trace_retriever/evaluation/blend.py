@@ -66,7 +66,7 @@ def _gains(
         for number, weight in enumerate(GRID):
             queries = mix(task.both[chosen], np.full(len(chosen), weight))
             rows = pool.index.search(queries, task.pair.headline_k).rows
-            found[number] = hits(relevance(pool.dids[rows].tolist(), positives), task.pair.headline_k)
+            found[number] = hits(relevance(pool.dids(rows).tolist(), positives), task.pair.headline_k)
         gains.append(found / len(task.table))
         confidences.append(task.table["confidence"].to_numpy(np.float64)[chosen])
     return np.concatenate(gains, axis=1) / max(len(gains) - 1, 1), np.concatenate(confidences)

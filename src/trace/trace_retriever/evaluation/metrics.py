@@ -54,8 +54,3 @@ def wrong_modality(modalities_QK: NDArray[np.str_], wanted: str, k: int = 10) ->
     shown = modalities_QK[:, :k]
     shares: Floats = (shown != wanted).sum(axis=1) / max(shown.shape[1], 1)
     return shares
-
-
-def reachable(positives: Sequence[Set[str]], pool: Set[str]) -> Bools:
-    """Whether any positive of a query is in the pool at all, [Q]."""
-    return np.array([not good.isdisjoint(pool) for good in positives], dtype=bool)

@@ -28,9 +28,9 @@ def retrieve(
 
 def run_lines(task: Task, pool: Pool, found: Found, run_id: str) -> Iterator[Ranked]:
     """The rankings as lines of a run file."""
-    for qid, rows, scores in zip(task.table["qid"], found.rows, found.scores, strict=True):
-        for rank, (row, score) in enumerate(zip(rows, scores, strict=True), start=1):
-            yield Ranked(qid, str(pool.dids[row]), rank, float(score), run_id, task.pair.task)
+    for qid, places, scores in zip(task.table["qid"], found.rows, found.scores, strict=True):
+        for rank, (did, score) in enumerate(zip(pool.dids(places), scores, strict=True), start=1):
+            yield Ranked(qid, str(did), rank, float(score), run_id, task.pair.task)
 
 
 def records(system: str, task: Task, pool: Pool, reasoning: Flags, found: Found) -> "pd.DataFrame":
@@ -44,7 +44,7 @@ def records(system: str, task: Task, pool: Pool, reasoning: Flags, found: Found)
     """
     import pandas as pd
 
-    relevant = metrics.relevance(pool.dids[found.rows].tolist(), task.positives)
+    relevant = metrics.relevance(pool.dids(found.rows).tolist(), task.positives)
     counts = np.array([len(good) for good in task.positives])
     table = task.table
     return pd.DataFrame(
@@ -60,9 +60,9 @@ def records(system: str, task: Task, pool: Pool, reasoning: Flags, found: Found)
             "recall_10": metrics.recalls(relevant, counts, 10),
             "ndcg_10": metrics.ndcgs(relevant, counts, 10),
             "wrong_modality": metrics.wrong_modality(
-                pool.modalities[found.rows], task.pair.candidate_modality.value
+                pool.modalities(found.rows), task.pair.candidate_modality.value
             ),
-            "reachable": metrics.reachable(task.positives, set(pool.dids.tolist())),
+            "reachable": pool.reachable(task.positives) > 0,
             "route": _routes(system, task, reasoning),
             "true_route": [truth.route for truth in task.truths] if task.truths else None,
             "trace_tokens": np.where(reasoning, table["trace_tokens"], 0),

@@ -1,6 +1,6 @@
 """What is scored: a pair's queries with their vectors and positives, and the pools they are searched in."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from trace_retriever.errors import DataError
 from trace_retriever.evaluation.systems import Flags
+from trace_retriever.mbeir.ids import candidate_id, candidate_number
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import Pair, Split
 from trace_retriever.mbeir.records import Truth
 from trace_retriever.search.exact import ExactIndex
-from trace_retriever.store.embeddings import Embeddings
+from trace_retriever.store.embeddings import MODALITIES, Embeddings
 from trace_retriever.store.matrix import Vectors
 
 if TYPE_CHECKING:
@@ -24,16 +25,39 @@ if TYPE_CHECKING:
 class Pool:
     """Candidates that are searched together.
 
+    A pool has up to 5.6 million: of each only numbers are held, ids are made where they are asked for.
+
     Attributes:
         name: "local" or "global".
         index: their vectors, by ascending did.
-        dids, modalities: str [N], row by row.
+        numbers: int64 [N], their dids as M-BEIR's integers, ascending.
+        kinds: int8 [N], the place of their modalities in `MODALITIES`.
     """
 
     name: str
     index: ExactIndex
-    dids: NDArray[np.str_]
-    modalities: NDArray[np.str_]
+    numbers: NDArray[np.int64]
+    kinds: NDArray[np.int8]
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def dids(self, places: NDArray[np.int64]) -> NDArray[np.str_]:
+        """The dids at some places of the pool, of any shape."""
+        dids = [candidate_id(number) for number in self.numbers[places.ravel()].tolist()]
+        return np.array(dids, dtype=str).reshape(places.shape)
+
+    def modalities(self, places: NDArray[np.int64]) -> NDArray[np.str_]:
+        """The modalities at some places of the pool, of any shape."""
+        found: NDArray[np.str_] = np.array(MODALITIES)[self.kinds[places]]
+        return found
+
+    def reachable(self, positives: Sequence[frozenset[str]]) -> NDArray[np.int64]:
+        """How many of each query's positives the pool holds, [Q]."""
+        owners = np.repeat(np.arange(len(positives)), [len(good) for good in positives])
+        asked = np.fromiter((candidate_number(did) for good in positives for did in good), np.int64)
+        rows = np.searchsorted(self.numbers, asked).clip(max=len(self) - 1)
+        return np.bincount(owners[self.numbers[rows] == asked], minlength=len(positives))
 
 
 @dataclass(frozen=True)
@@ -71,7 +95,7 @@ def load_pool(embeddings: Embeddings, name: str, dids: Iterable[str]) -> Pool:
     if not len(rows):
         raise DataError(f"the {name} pool is empty", where=embeddings.directory)
     index = ExactIndex(embeddings.candidates, rows)
-    return Pool(name, index, embeddings.dids(rows), embeddings.modalities(rows))
+    return Pool(name, index, embeddings.numbers[rows], embeddings.kinds[rows])
 
 
 def load_task(layout: Layout, embeddings: Embeddings, pair: Pair, split: Split) -> Task:

@@ -1,7 +1,7 @@
 """The vectors that `embed` leaves behind, with what belongs to each row."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trace_retriever.errors import DataError
 from trace_retriever.io.files import read_json
 from trace_retriever.mbeir.ids import candidate_id, candidate_number
+from trace_retriever.mbeir.records import Modality
 from trace_retriever.store.matrix import Vectors
 from trace_retriever.store.shards import REMEDY, ShardedMatrix, table_name
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ABOUT = "embed.json"
+MODALITIES = tuple(modality.value for modality in Modality)
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Embeddings:
         directory: where it lies.
         candidates: a matrix [C, D], one row a candidate, by ascending did.
         numbers: int64 [C], each row's did as M-BEIR's integer.
+        kinds: int8 [C], the place of each row's modality in `MODALITIES`.
         queries: a matrix [Q, 2, D]: the direct and the reasoned vector.
         query_table: one row a query: qid, pair, split, row, p_emb, auto_route, trace, ...
         about: `embed.json`.
@@ -37,10 +40,10 @@ class Embeddings:
     directory: Path
     candidates: ShardedMatrix
     numbers: NDArray[np.int64]
+    kinds: NDArray[np.int8]
     queries: ShardedMatrix
     query_table: "pd.DataFrame"
     about: dict[str, Any]
-    _modalities: Any = field(repr=False)
 
     @classmethod
     def load(cls, directory: Path) -> "Embeddings":
@@ -62,11 +65,11 @@ class Embeddings:
                     f"vectors of shape {matrix.shape}, a table of {rows} rows, {about.get('dim')} dimensions"
                 )
                 raise DataError(problem, where=matrix.directory, remedy=REMEDY)
-        numbers = np.fromiter(map(candidate_number, table["did"].to_pylist()), np.int64, table.num_rows)
+        dids = (did for chunk in table["did"].iterchunks() for did in chunk.to_pylist())
+        numbers = np.fromiter(map(candidate_number, dids), np.int64, table.num_rows)
         if (np.diff(numbers) <= 0).any():
             raise DataError("rows are not by ascending did", where=candidates.directory, remedy=REMEDY)
-        modalities = table["modality"].combine_chunks().dictionary_encode()
-        return cls(directory, candidates, numbers, queries, asked, about, modalities)
+        return cls(directory, candidates, numbers, _kinds(table, candidates.directory), queries, asked, about)
 
     def verify(self) -> None:
         """Compare each file with the digest that was taken when it was written.
@@ -110,16 +113,6 @@ class Embeddings:
             raise DataError(f"candidate {did} was not embedded", where=self.directory, remedy=REMEDY)
         return rows.astype(np.int64)
 
-    def dids(self, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-        """The dids of some rows."""
-        return np.array([candidate_id(number) for number in self.numbers[rows].tolist()], dtype=str)
-
-    def modalities(self, rows: NDArray[np.int64]) -> NDArray[np.str_]:
-        """The modalities of some rows."""
-        names = np.array(self._modalities.dictionary.to_pylist(), dtype=str)
-        found: NDArray[np.str_] = names[self._modalities.indices.to_numpy()[rows]]
-        return found
-
     def pairs(self, split: str) -> list[str]:
         """Names of the pairs whose queries of a split are here, in the order of the table."""
         table = self.query_table
@@ -130,6 +123,18 @@ class Embeddings:
         table = self.query_table
         chosen = table[(table["pair"] == pair) & (table["split"] == split)].reset_index(drop=True)
         return chosen, self.queries[chosen["row"].to_numpy()].astype(np.float32)
+
+
+def _kinds(table: Any, directory: Path) -> NDArray[np.int8]:
+    """The place of each row's modality in `MODALITIES`."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pc.index_in(table["modality"], value_set=pa.array(MODALITIES))
+    if found.null_count:
+        raise DataError("a candidate of unknown modality", where=directory, remedy=REMEDY)
+    kinds: NDArray[np.int8] = found.to_numpy().astype(np.int8)
+    return kinds
 
 
 def read_table(matrix: ShardedMatrix, columns: Sequence[str] | None = None) -> Any:
