@@ -1,6 +1,8 @@
 """The page in a real browser: by mouse, by keyboard, on a phone, and without JavaScript."""
 
+import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -20,6 +22,13 @@ FLAGS = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
     *("--disable-background-networking", "--disable-component-update"),
 )
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not Path(CHROMIUM).exists() and "CI" not in os.environ, reason="no chromium on this machine"
+    ),
+]
 DESKTOP, PHONE = {"width": 1200, "height": 900}, {"width": 375, "height": 740}
 EDIT = "/?pool=mojiedit_task7"
 
@@ -42,7 +51,7 @@ def base(places: Places) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=list(FLAGS))
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
         yield started
         started.close()
 
