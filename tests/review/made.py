@@ -1,6 +1,7 @@
 """Two registered models with samples, a registry that holds them, and browsers without a screen."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -199,3 +200,12 @@ def open_house(root: Path, packages: tuple[Path, Path], **values: Any) -> House:
         users.add(name, PASSWORD)
     settings = {"users": str(root / "users.json")}
     return House(root, registry, clock, settings, asked.id)
+
+
+def copy_house(built: House, root: Path) -> House:
+    """A house of its own as one was built; the packages are the same files, so no test may alter them."""
+    for name in ("registry.db", "users.json"):
+        shutil.copyfile(built.root / name, root / name)
+    clock = Clock()
+    registry = open_registry(f"sqlite:///{root}/registry.db", rules(), clock, store=built.root / "store")
+    return House(root, registry, clock, {"users": str(root / "users.json")}, built.request)

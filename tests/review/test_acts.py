@@ -68,16 +68,16 @@ def test_rollback_of_what_is_not_in_production_is_refused(house: House) -> None:
 
 
 @pytest.mark.parametrize("name", ["evidence/samples.jsonl", "evidence/queries.parquet", "MODEL_CARD.md"])
-def test_approving_after_the_package_changed_is_refused_in_words(house: House, name: str) -> None:
-    with house.browser(BEN) as browser:
-        content = browser.form(f"/requests/{house.request}", f"/requests/{house.request}/approve")
-        file = house.package("1.1.0") / name
+def test_approving_after_the_package_changed_is_refused_in_words(own_house: House, name: str) -> None:
+    with own_house.browser(BEN) as browser:
+        content = browser.form(f"/requests/{own_house.request}", f"/requests/{own_house.request}/approve")
+        file = own_house.package("1.1.0") / name
         file.chmod(0o644)
         file.write_bytes(file.read_bytes()[:-1] + b"~")
-        answer = browser.client.post(f"/requests/{house.request}/approve", data=content | {"why": "fine"})
+        answer = browser.client.post(f"/requests/{own_house.request}/approve", data=content | {"why": "fine"})
     assert answer.status_code == 409
     assert "the package changed after it was registered" in answer.text
-    assert state(house) is RequestState.OPEN
+    assert state(own_house) is RequestState.OPEN
 
 
 def test_an_approval_of_other_evidence_is_refused(house: House) -> None:

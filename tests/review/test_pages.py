@@ -102,15 +102,15 @@ def test_pictures_are_given_to_those_who_logged_in_and_by_their_names_alone(hous
             assert browser.get(f"{home}/{other}").status_code == 404, other
 
 
-def test_an_altered_picture_is_not_shown(house: House) -> None:
-    folder = house.package("1.1.0") / "evidence/pictures"
+def test_an_altered_picture_is_not_shown(own_house: House) -> None:
+    folder = own_house.package("1.1.0") / "evidence/pictures"
     file = sorted(folder.iterdir())[0]
     file.chmod(0o644)
     file.write_bytes(file.read_bytes() + b"x")
-    with house.browser(BEN) as browser:
+    with own_house.browser(BEN) as browser:
         answer = browser.get(f"/versions/{NAME}/1.1.0/pictures/{file.name}")
         assert answer.status_code == 404
-        page = browser.get(f"/requests/{house.request}")
+        page = browser.get(f"/requests/{own_house.request}")
     assert "the package changed after it was registered" in page.text
     assert 'action="/requests/2/approve"' not in page.text
 
