@@ -3,7 +3,7 @@
 import math
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,11 +18,11 @@ EXAMPLES = 5
 Result = dict[str, Any]
 
 
-def run_suites(suites: Sequence[Suite], data_docs: Path) -> list[Result]:
+def run_suites(suites: Iterable[Suite], data_docs: Path) -> list[Result]:
     """Run suites and write their Data Docs.
 
     Args:
-        suites: of distinct names.
+        suites: of distinct names; each is taken when the one before is over.
         data_docs: directory for the site; its page is `index.html`.
 
     Returns:
@@ -129,6 +129,7 @@ def _run_frame(gx: Any, context: Any, source: Any, suite: Suite, frame: pd.DataF
         },
     )
     done = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": frame})
+    _forget(source)
     (validation,) = done.run_results.values()
     found = {entry.expectation_config.meta["rule"]: entry.to_json_dict() for entry in validation.results}
     entries = [_entry(rule, found[rule.name]) for rule in suite.rules]
@@ -141,6 +142,13 @@ def _run_frame(gx: Any, context: Any, source: Any, suite: Suite, frame: pd.DataF
         "failed": failed,
         "expectations": entries,
     }
+
+
+def _forget(source: Any) -> None:
+    """Let go of the frame: the engine keeps all that it was ever given, a table in parts as a whole."""
+    loaded = source.get_execution_engine().batch_manager
+    loaded.reset_batch_cache()
+    loaded.batch_data_cache.clear()
 
 
 def _entry(rule: Rule, raw: dict[str, Any]) -> Result:

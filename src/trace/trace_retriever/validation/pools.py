@@ -120,6 +120,12 @@ class Candidates:
         for part in self.spool.parts():
             yield part.assign(conflict=part["did"].where(np.isin(hashed(part["did"]), self.conflicts)))
 
+    def ids(self) -> Iterator[pd.DataFrame]:
+        """pool, line and did of one pool after another; ids as Arrow has them, far smaller than objects."""
+        for name in self.spool.names:
+            parts = self.spool.parts(["pool", "line", "did"], [name])
+            yield pd.concat([part.astype({"did": "string[pyarrow]"}) for part in parts], ignore_index=True)
+
     def pictures(self, dids: Hashes) -> pd.DataFrame:
         """did and scene (hashes, 0 for no scene) and image of the candidates of some ids that have a picture.
 

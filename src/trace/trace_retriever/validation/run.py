@@ -1,10 +1,12 @@
 """A data set's whole validation: tables, joins, suites, statistics."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import pandas as pd
 
 from trace_retriever.config.validate import ValidateConfig
 from trace_retriever.errors import DataError
@@ -27,6 +29,7 @@ from trace_retriever.validation.leaks import leak_table
 from trace_retriever.validation.pictures import image_table
 from trace_retriever.validation.pools import Candidates, pool_files
 from trace_retriever.validation.queries import Queries
+from trace_retriever.validation.rules import Suite
 from trace_retriever.validation.spool import Spool
 
 
@@ -107,19 +110,7 @@ def _validate(
     pictures, distinct = image_table(dataset, queries, candidates, config.images)
     statistics = _statistics(queries, candidates, labels, traces)
     drift = None if before is None else drift_table(statistics, before, config.drift)
-    complex_queries = sum(int(part["complex"].sum()) for part in routing_parts(queries, labels))
-    chosen = [
-        suites.query_suite(queries, config),
-        suites.candidate_suite(candidates, config.text),
-        suites.qrels_suite(qrels, queries, positives),
-        suites.positive_suite(positives),
-        suites.image_suite(pictures, config.images),
-        suites.leak_suite(leak_table(dataset, queries, candidates, config.leak.by), config.leak),
-        suites.route_suite(labels, queries),
-        suites.routing_suite(queries, labels, config.routes),
-        suites.trace_suite(traces, queries, labels, config.traces, complex_queries),
-        *([suites.drift_suite(drift)] if drift is not None else []),
-    ]
+    chosen = _suites(config, dataset, queries, candidates, qrels, traces, labels, positives, pictures, drift)
     return Validation(
         results=run_suites(chosen, data_docs),
         statistics=statistics,
@@ -130,6 +121,33 @@ def _validate(
         files=dict(_digests({"dataset": _read_files(layout), "routes": [routes], "kept": [kept]}, dataset)),
         images={"distinct": distinct, "opened": len(pictures)},
     )
+
+
+def _suites(
+    config: ValidateConfig,
+    dataset: Path,
+    queries: Queries,
+    candidates: Candidates,
+    qrels: Spool,
+    traces: Spool,
+    labels: Labels,
+    positives: Positives,
+    pictures: pd.DataFrame,
+    drift: pd.DataFrame | None,
+) -> Iterator[Suite]:
+    """One suite after another: a table is made when its turn has come, and let go when it is over."""
+    yield suites.query_suite(queries, config)
+    yield suites.candidate_suite(candidates, config.text)
+    yield suites.qrels_suite(qrels, queries, positives)
+    yield suites.positive_suite(positives)
+    yield suites.image_suite(pictures, config.images)
+    yield suites.leak_suite(leak_table(dataset, queries, candidates, config.leak.by), config.leak)
+    yield suites.route_suite(labels, queries)
+    yield suites.routing_suite(queries, labels, config.routes)
+    complex_queries = sum(int(part["complex"].sum()) for part in routing_parts(queries, labels))
+    yield suites.trace_suite(traces, queries, labels, config.traces, complex_queries)
+    if drift is not None:
+        yield suites.drift_suite(drift)
 
 
 def _statistics(queries: Queries, candidates: Candidates, labels: Labels, traces: Spool) -> Statistics:

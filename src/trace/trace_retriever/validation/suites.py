@@ -88,8 +88,7 @@ def candidate_suite(candidates: Candidates, params: TextParams) -> Suite:
         ),
     )
     index = ("pool", "line", "did")
-    whole = partial(candidates.spool.sources, index)
-    return _suite("candidates", candidates.parts, index, rules, whole)
+    return _suite("candidates", candidates.parts, index, rules, candidates.ids)
 
 
 def qrels_suite(qrels: Spool, queries: Queries, positives: Positives) -> Suite:
