@@ -12,7 +12,7 @@ from trace_retriever.config.rollout import RolloutRules
 from trace_retriever.registry.errors import NotAllowed
 from trace_retriever.registry.types import Act, State
 from trace_retriever.rollout.errors import RolledBack, RolloutError
-from trace_retriever.rollout.local import Local, deploy_local
+from trace_retriever.rollout.local import Local, deploy_local, serve_command
 from trace_retriever.rollout.references import Reference
 from trace_retriever.rollout.steps import Outcome
 
@@ -189,3 +189,16 @@ def test_the_new_champion_serves_until_it_is_told_to_stop(
     version = world.registry.version(NAME, "2.0.0")
     deploy_local(world.registry, version, by=world.who(DEA), rules=QUICK, how=how, say=print)
     assert answers == [(200, "2.0.0", "2")]
+
+
+def test_what_is_started_is_trace_serve_of_the_approved_digest(world: World) -> None:
+    from trace_retriever.serving.commands import serve_command as command
+
+    version = world.registry.version(NAME, "2.0.0")
+    program, verb, *options = serve_command(version, 8123, ["--set", "slots=4"])
+    assert Path(program).is_file()
+    assert verb == "serve"
+    given = command.make_context("serve", options).params
+    assert (given["http_port"], given["manifest"]) == (8123, version.digests["manifest"])
+    assert given["model"] == version.directory
+    assert given["overrides"] == ("slots=4",)

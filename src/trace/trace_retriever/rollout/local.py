@@ -34,7 +34,7 @@ def serve_command(version: Version, port: int, options: Sequence[str] = ()) -> l
     search = ["--embeddings", version.index] if version.index and Path(version.index).is_dir() else []
     ports = ["--http-port", str(port), "--grpc-port", str(free_port())]
     digest = ["--manifest", version.digests["manifest"]]
-    trace = [sys.executable, "-m", "trace_retriever.cli", "serve", "--model", str(_directory(version))]
+    trace = [str(Path(sys.executable).with_name("trace")), "serve", "--model", str(_directory(version))]
     return [*trace, *digest, *search, "--name", MODEL, *ports, *options]
 
 
