@@ -59,6 +59,7 @@ class ReviewSettings(Section):
     read_limit: str = Field("3000/minute", pattern=LIMIT, description="All requests from an address.")
     max_body_bytes: int = Field(65_536, ge=1024, le=1_048_576, description="Largest body of a request.")
     body_seconds: float = Field(10, gt=0, le=120, description="Time in which a body must have come.")
+    deliver_seconds: float = Field(15, gt=0, le=3600, description="Between two looks for webhooks to send.")
 
     @model_validator(mode="after")
     def _someone_can_enter(self) -> Self:

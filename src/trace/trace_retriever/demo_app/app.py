@@ -1,5 +1,6 @@
 """The demo as a web application: a form that works without JavaScript, pictures by id, nothing kept."""
 
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
@@ -170,12 +171,11 @@ def _status(error: TraceError) -> int:
 
 def _in_words(error: TraceError) -> TraceError:
     """An error as a visitor may read it: files of this machine are for the log."""
-    return (
-        error
-        if isinstance(error, NoAnswer)
-        else NoAnswer(
-            "The data set or the model behind this page is not in order.", remedy="tell whoever runs it"
-        )
+    if isinstance(error, NoAnswer):
+        return error
+    logging.getLogger(__name__).error("%s", error)
+    return NoAnswer(
+        "The data set or the model behind this page is not in order.", remedy="tell whoever runs it"
     )
 
 

@@ -15,6 +15,7 @@ from trace_retriever.config.review import ReviewSettings
 from trace_retriever.errors import TraceError
 from trace_retriever.registry.registry import Registry, utc_now
 from trace_retriever.review import acts, api, pages, render
+from trace_retriever.review.courier import delivering
 from trace_retriever.review.desk import Desk
 from trace_retriever.review.dossier import Dossiers, EvidenceChanged
 from trace_retriever.review.guard import Guard
@@ -48,6 +49,7 @@ def create_app(
         openapi_url="/api/v1/openapi.json",
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
+        lifespan=delivering(registry, settings.deliver_seconds),
     )
     app.state.desk = Desk(
         registry=registry,
