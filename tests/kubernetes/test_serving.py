@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.kubernetes.crds import builtin_faults, faults
-from tests.kubernetes.kserve import Cluster, serving
+from tests.kubernetes.serving_cluster import Cluster, serving
 from tests.kubernetes.test_manifests import INLINE, ROOT
 
 from trace_retriever.config.deploy import DeploySettings, Pinned, load_deploy

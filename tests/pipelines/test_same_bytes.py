@@ -16,6 +16,7 @@ from trace_retriever.cli import main
 from trace_retriever.config import SECTIONS, load_section
 from trace_retriever.errors import Refused
 from trace_retriever.io.files import digest_tree, read_json
+from trace_retriever.kubeflow.remote import ENDPOINT, REMOTE, Remote
 from trace_retriever.step import STEPS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -113,3 +114,21 @@ def test_what_was_done_is_not_done_again_and_a_refusal_ends_in_exit_code_3(
     assert (again / "gate/page").stat().st_size > 0
     assert "refused" in (again / "report/summary").read_text()
     assert not (again / "register/out").exists()
+
+
+def test_a_champion_named_by_its_digest_is_fetched_and_compared(
+    params: Path, ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [registered] = ran.glob("artifacts/*/register/out")
+    remote = Remote(str(tmp_path / "remote"))
+    digest = remote.push(registered)
+    monkeypatch.setenv(REMOTE, remote.address)
+    monkeypatch.delenv(ENDPOINT, raising=False)
+    before = set(ran.glob("artifacts/*"))
+    run_pipeline(ran, "--params", str(params), "--arg", f"champion={digest}")
+    tasks = {task["step"]: task["state"] for task in read_json(ran / "run.json")["tasks"]}
+    assert tasks == {"pull": "done", "gate": "done", "register": "done"}
+    [again] = set(ran.glob("artifacts/*")) - before
+    assert digest_tree(again / "pull/out") == digest_tree(registered)
+    assert read_json(again / "gate/out/verdict.json")["champion"] is not None
+    assert read_json(registered / "evidence/verdict.json")["champion"] is None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.kubernetes.kserve import Cluster, serving
+from tests.kubernetes.serving_cluster import Cluster, serving
 from tests.registry.made import NAME, ROLES, World, rules
 from tests.rollout.conftest import QUICK
 from tests.rollout.prometheus import Prometheus, scraping

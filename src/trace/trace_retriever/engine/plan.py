@@ -11,7 +11,7 @@ def windows(total: int, size: int) -> Iterator[range]:
         yield range(start, min(start + size, total))
 
 
-def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+def batches(lengths: Sequence[int], budget: int, padding: float = MAX_PADDING) -> Iterator[list[int]]:
     """Group indices so that rows x longest row stays within a budget and hardly exceeds the rows' tokens.
 
     Rows are taken from short to long, ties in input order, so the plan depends on the lengths alone.
@@ -19,6 +19,7 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     Args:
         lengths: tokens of each row, at least 1.
         budget: tokens of a batch, padding included; a single row may exceed it.
+        padding: positions that a batch may have, as a multiple of its tokens.
 
     Yields:
         The indices of one batch; every index appears exactly once.
@@ -27,7 +28,7 @@ def batches(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
     tokens = 0
     for index in sorted(range(len(lengths)), key=lambda i: lengths[i]):
         slots = (len(batch) + 1) * lengths[index]
-        if batch and (slots > budget or slots > MAX_PADDING * (tokens + lengths[index])):
+        if batch and (slots > budget or slots > padding * (tokens + lengths[index])):
             yield batch
             batch, tokens = [], 0
         batch.append(index)

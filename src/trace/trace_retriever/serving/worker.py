@@ -27,6 +27,7 @@ from trace_retriever.serving.errors import Broken, Busy, DeadlineExceeded, Stopp
 from trace_retriever.serving.scheduler import Job, OpenScheduler
 from trace_retriever.serving.warm import warm_up
 
+PADDING = 4.0  # few prompts a turn: another forward costs more than their padding does
 Source = Item | Callable[[], Item]  # the latter is called by a thread that decodes pictures
 
 
@@ -242,7 +243,8 @@ class Worker:
         self.scheduler.leave(lambda job: job.answer.done())
         for reason in ("never", "auto", "always"):
             group = [job for job in jobs if job.reason == reason and not job.answer.done()]
-            for batch in batches([len(job.prompt.ids) for job in group], self.settings.turn_tokens):
+            lengths = [len(job.prompt.ids) for job in group]
+            for batch in batches(lengths, self.settings.turn_tokens, padding=PADDING):
                 self._enter([group[number] for number in batch], reason)
         _deliver(self.scheduler.step())
 
