@@ -40,5 +40,6 @@ Reports
   results/gate/gate.html         the verdict
   results/filter/report.html     what the teacher's traces lost on the way, and why
   results/ask/sheet.png          the three queries above as pictures
-Next: `dvc metrics show`, `dvc plots show`, `dvc exp run -S train.seed=2`, `trace ask --help`.
+Next: `trace demo-app` (search by words or pictures in a browser), `dvc metrics show`, `dvc plots show`, `dvc exp run -S train.seed=2`,
+`trace registry register models/registered` (the way into production: README).
 TEXT
