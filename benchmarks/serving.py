@@ -8,6 +8,7 @@ delay the next question. Every answer is compared with what the engine gives for
 """
 
 import asyncio
+import gc
 import json
 import signal
 import subprocess
@@ -151,6 +152,8 @@ def main(
     if not all(questions.values()):
         raise click.UsageError("this model takes all queries one way: nothing to mix")
     about = {"seed": SEED, "settings": list(settings), "questions": {k: len(v) for k, v in questions.items()}}
+    gc.collect()
+    gc.freeze()  # the client does not stop for its own garbage
     results = Results(out, {**environment(), **about})
     with serving(model, settings) as server:
         measure(server, questions, results, count, seconds)
