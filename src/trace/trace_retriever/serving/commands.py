@@ -73,7 +73,7 @@ def serve_command(
         admin_token=os.environ.get(TOKEN),
     )
     configure_logs()
-    # What is loaded stays: a full collection would walk all of it, and every request would wait half a second.
+    # What is loaded stays: a full collection would walk it all, and every request would wait half a second.
     gc.collect()
     gc.freeze()
     asyncio.run(_until_signal(server))

@@ -129,7 +129,7 @@ class _Http(uvicorn.Server):
 
 def _bound(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # The protocol is named since asyncio sets TCP_NODELAY only where it is: else answers wait 40 ms for an ACK.
+    # The protocol is named: asyncio sets TCP_NODELAY only where it is, else answers wait 40 ms for an ACK.
     found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
