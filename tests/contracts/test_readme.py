@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("program", ["readme.py", "engine_docs.py"])
+@pytest.mark.parametrize("program", ["readme.py", "engine_docs.py", "serving_docs.py"])
 def test_figures_are_those_of_the_committed_results(program: str) -> None:
     command = [sys.executable, f"benchmarks/{program}", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
