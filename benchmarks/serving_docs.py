@@ -43,8 +43,8 @@ def table(found: dict[str, Any]) -> str:
         "",
         f"Capacity: {sections['capacity']['answered_per_second']:.0f} requests/s, closed loop, "
         f"{sections['capacity']['clients']} clients, half of the queries complex; {machine['cpu']}, "
-        f"{machine['cpus']} cores, the client on one of them. Peak memory {peak:.0f} MiB. p99 of simple queries "
-        f"at 1x is {ratio['value']:.1f} times that without load; the aim was {ratio['bound']:.0f}.",
+        f"{machine['cpus']} cores, the client on one of them. Peak memory {peak:.0f} MiB. p99 of simple "
+        f"queries at 1x is {ratio['value']:.1f} times that without load; the aim was {ratio['bound']:.0f}.",
     ]
     return "\n".join(lines)
 
