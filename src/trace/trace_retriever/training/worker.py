@@ -85,18 +85,29 @@ def prepare(job: Job, group: Group) -> tuple[TraceModel, TraceObjective]:
     config = job.config
     dtype = torch.bfloat16 if config.bf16 else torch.float32
     model = load_model(job.backbone, device=group.device, dtype=dtype)
-    adapt(model.network, config.adapt)
+    adapt(model.network, config.adapt, emb_id=chosen_id(model, config))
     if config.gradient_checkpointing:
         recompute_activations(model.network)
     kind = CachedObjective if config.grad_cache_chunk else TraceObjective
     return model, kind(model.network, config.loss, generates=config.variant == "trace")
 
 
+def chosen_id(model: TraceModel, config: TrainConfig) -> int | None:
+    """`<|emb|>` if the model is to choose it; an encoder never predicts a token."""
+    return model.emb_id if config.variant == "trace" and config.loss.lambda_gen else None
+
+
 def recompute_activations(network: Any) -> None:
-    """Keep no activations of the layers; under LoRA the frozen embeddings must then hand on a gradient."""
-    older = network.gradient_checkpointing_enable  # its name before transformers 5.20
-    getattr(network, "activation_checkpointing_enable", older)({"use_reentrant": False})
-    network.enable_input_require_grads()
+    """Keep no activations of the layers; under LoRA the frozen embeddings must then hand on a gradient.
+
+    Those of tokens alone: asked of the whole network, the frozen vision tower's inputs would hand one on too,
+    and the tower be kept in memory and passed backward for nothing.
+    """
+    whole = all(weight.requires_grad for weight in network.parameters())
+    part = network if whole else network.get_submodule("model.language_model")
+    older = part.gradient_checkpointing_enable  # its name before transformers 5.20
+    getattr(part, "activation_checkpointing_enable", older)({"use_reentrant": False})
+    part.enable_input_require_grads()
 
 
 def optimisation(config: TrainConfig) -> Optimisation:
@@ -177,7 +188,7 @@ def put(model: TraceModel, weights: dict[str, torch.Tensor]) -> None:
 def export(job: Job, fitted: Fitted) -> None:
     """Write the model with the chosen weights, adapters merged, to the job's `out`."""
     model = load_model(job.backbone, dtype=torch.bfloat16 if job.config.bf16 else torch.float32)
-    adapt(model.network, job.config.adapt)
+    adapt(model.network, job.config.adapt, emb_id=chosen_id(model, job.config))
     put(model, load_file(fitted.weights))
     merge(model.network)
     model.settings = model.settings.model_copy(update={"kind": job.config.variant})
