@@ -2,13 +2,13 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.contracts.s3 import CREDENTIALS, object_store
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,9 +37,7 @@ metrics.write_text('{"r1": 0.5}')
 SURROUNDINGS = {
     **os.environ,
     "DVC_NO_ANALYTICS": "1",
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_DEFAULT_REGION": "us-east-1",
+    **CREDENTIALS,
     "GIT_AUTHOR_NAME": "test",
     "GIT_AUTHOR_EMAIL": "test@localhost",
     "GIT_COMMITTER_NAME": "test",
@@ -76,26 +74,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def s3() -> Iterator[str]:
     """Address of an S3 server on this machine, with a bucket `models`."""
     pytest.importorskip("moto.server")
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=port, verbose=False)
-    server.start()
-    address = f"http://127.0.0.1:{port}"
-    client = boto3.client(
-        "s3",
-        endpoint_url=address,
-        region_name="us-east-1",
-        aws_access_key_id="test",
-        aws_secret_access_key="test",
-    )
-    client.create_bucket(Bucket="models")
-    yield address
-    client.close()
-    server.stop()
+    with object_store() as address:
+        yield address
 
 
 def content(root: Path) -> dict[str, bytes]:
