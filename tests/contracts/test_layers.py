@@ -16,7 +16,7 @@ LAYERS = (
     {"openmoji", "cards"},
     {"steps"},
     {"runner"},
-    {"registry", "serving"},
+    {"registry", "serving", "experiments"},
     {"kubernetes"},
     {"kubeflow", "ask", "doctor"},
     {"demo_app", "review", "rollout"},

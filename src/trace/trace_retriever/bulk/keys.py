@@ -56,7 +56,7 @@ def way(kind: Literal["candidate", "query"], model: Path, **settings: Any) -> st
         model: the model directory.
         settings: whatever else counts, such as number types and, for queries, the mode.
     """
-    own = Settings.load(model).model_dump(mode="json")
+    own = Settings.load(model).deployed()
     if kind == "candidate":
         own = {name: own[name] for name in ("max_prompt_tokens", "min_pixels", "max_pixels")}
     parts = {"kind": kind, "model": digest_tree(model, skip=(FILE,)), "own": own, "settings": settings}

@@ -11,6 +11,10 @@ class SceneTeacherParams(Section):
     """The offline teacher of a made benchmark, which reads the scene behind the picture."""
 
     error_rate: float = Field(0.03, ge=0, le=1, description="Share of traces written wrong, to be found.")
+    error_part: Literal["either", "reasoning", "answer"] = Field(
+        "either",
+        description="What is wrong in them: a teacher who knows the target errs in the reasoning alone.",
+    )
     seed: int = Field(0, ge=0, description="Of the draw of wrong traces.")
 
 

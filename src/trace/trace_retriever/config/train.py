@@ -7,6 +7,9 @@ from pydantic import Field, model_validator
 from trace_retriever.config.base import Section
 
 Variant = Literal["trace", "encoder"]
+Position = Literal["before_emb", "emb", "structure", "mean_trace", "mean_all"]
+TracePart = Literal["full", "reasoning", "answer", "none"]
+CandidateSide = Literal["raw", "answer", "full"]
 
 
 class LossParams(Section):
@@ -39,6 +42,10 @@ class SamplingParams(Section):
         0.5, ge=0, le=1, description="Share of complex queries in a batch; null leaves it to alpha."
     )
     hard_negatives: int = Field(0, ge=0, description="Candidates of its neg_cand_list added for each query.")
+    share: float = Field(1.0, gt=0, le=1, description="Share of each pair's train queries that is used.")
+    spared_prompts: int = Field(
+        0, ge=0, description="How many of a pair's instructions, the last ones, training never shows."
+    )
 
 
 class AdaptParams(Section):
@@ -65,6 +72,16 @@ class TrainConfig(Section):
 
     seed: int = Field(1, ge=0, description="Seed of sampling and of new weights.")
     variant: Variant = Field("trace", description="TRACE, or a plain encoder without traces.")
+    position: Position = Field(
+        "before_emb", description="Where the embedding is read; all but the first are for ablations."
+    )
+    trace_part: TracePart = Field("full", description="What the model learns to write, of each trace.")
+    candidates: CandidateSide = Field(
+        "raw", description="What candidates write before their embedding; raw is nothing, as in the paper."
+    )
+    trace_as_text: bool = Field(
+        False, description="Give an encoder each complex query's trace as a part of its text."
+    )
     steps: int = Field(900, ge=1, description="Optimiser updates.")
     batch: int = Field(84, ge=2, description="Queries an update, over all processes.")
     lr: float = Field(1.5e-3, gt=0, description="Peak learning rate; 2e-4 for LoRA (paper).")
@@ -94,9 +111,24 @@ class TrainConfig(Section):
     def _check(self) -> Self:
         if self.batch % self.processes:
             raise ValueError(f"batch ({self.batch}) must be a multiple of processes ({self.processes})")
+        self._check_ablations()
         if self.grad_cache_chunk and self.zero_stage == 3:
             raise ValueError(
                 "gradient caching (grad_cache_chunk) works under ZeRO 0 to 2: stage 3 frees the gathered "
                 "weights between the two passes; set zero_stage to 2, or grad_cache_chunk to 0"
             )
         return self
+
+    def _check_ablations(self) -> None:
+        if self.position != "before_emb" and self.variant == "trace" and self.loss.direct_weight:
+            raise ValueError(
+                f"position ({self.position}) needs loss.direct_weight: 0, since the direct loss reads the "
+                "state before <|emb|>"
+            )
+        if self.trace_as_text and self.variant != "encoder":
+            raise ValueError("trace_as_text is for variant: encoder; a trace model writes its own")
+        if self.candidates != "raw" and self.variant != "trace":
+            raise ValueError(f"candidates ({self.candidates}) needs variant: trace; an encoder never writes")
+        ablated = self.position != "before_emb" or self.candidates != "raw" or self.trace_as_text
+        if ablated and self.validation.every:
+            raise ValueError("ablations (position, candidates, trace_as_text) need validation.every: 0")

@@ -97,6 +97,22 @@ class Trace(_Record):
         """What the model learns to write: the two parts without their tags."""
         return f"{self.reasoning} {self.answer}".strip()
 
+    def part(self, name: Literal["full", "reasoning", "answer", "none"]) -> str:
+        """The whole text, one of its parts, or nothing."""
+        return {"full": self.text, "reasoning": self.reasoning, "answer": self.answer, "none": ""}[name]
+
+
+class CandidateTrace(_Record):
+    """One line of `candidates.jsonl` beside kept traces: what a candidate writes before its embedding."""
+
+    did: str
+    reasoning: str
+    answer: str
+
+    def part(self, name: Literal["full", "answer"]) -> str:
+        """The whole text, or the answer alone."""
+        return self.answer if name == "answer" else f"{self.reasoning} {self.answer}".strip()
+
 
 class Truth(_Record):
     """One line of `truth/<split>.jsonl`, which only a made benchmark has: what a perfect reasoner writes.

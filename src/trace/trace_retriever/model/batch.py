@@ -19,10 +19,15 @@ Batch = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One sequence: an item's prompt and, after it, the tokens of a trace (without `<|emb|>`)."""
+    """One sequence: an item's prompt and, after it, the tokens of a trace.
+
+    Attributes:
+        closed: whether `<|emb|>` itself ends it, to be read there.
+    """
 
     item: Item
     trace_ids: tuple[int, ...] = ()
+    closed: bool = False
 
 
 def collate(model: TraceModel, rows: Sequence[Row], padding: Literal["left", "right"] = "right") -> Batch:
@@ -40,7 +45,10 @@ def collate(model: TraceModel, rows: Sequence[Row], padding: Literal["left", "ri
     """
     prompts = [model.prompt_ids(row.item) for row in rows]
     patches = [model.pictures.read(row.item.image) if row.item.image is not None else None for row in rows]
-    sequences = [[*prompt, *row.trace_ids] for prompt, row in zip(prompts, rows, strict=True)]
+    sequences = [
+        [*prompt, *row.trace_ids, *([model.emb_id] if row.closed else [])]
+        for prompt, row in zip(prompts, rows, strict=True)
+    ]
     grids = [found.grid if found else None for found in patches]
     batch = pad(sequences, grids, model.image_id, model.pad_id, model.pictures.spec.merge_size, padding)
     batch["prompt_lengths"] = torch.tensor([len(prompt) for prompt in prompts])

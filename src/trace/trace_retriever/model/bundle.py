@@ -15,7 +15,7 @@ from trace_retriever.model.checkpoint import check_checkpoint
 from trace_retriever.model.items import Item
 from trace_retriever.model.pictures import PatchSpec, PictureReader
 from trace_retriever.model.prompt import Prompter
-from trace_retriever.model.settings import Settings
+from trace_retriever.model.settings import MARK, Settings
 from trace_retriever.model.vision_attention import attend_by_length
 
 
@@ -50,6 +50,11 @@ class TraceModel:
     def image_id(self) -> int:
         """The id whose embedding a picture's features replace."""
         return int(self.config.image_token_id)
+
+    @cached_property
+    def mark_id(self) -> int:
+        """The id of the sign that opens a part of a trace (`settings.MARK`)."""
+        return self._token_id(MARK)
 
     @property
     def config(self) -> Any:
@@ -118,7 +123,11 @@ class TraceModel:
 
 
 def load_model(
-    path: Path, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+    path: Path,
+    *,
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+    ablation: bool = False,
 ) -> TraceModel:
     """Load a model directory that `trace backbone` or `trace train` made.
 
@@ -126,13 +135,17 @@ def load_model(
         path: the directory.
         device: where the weights go.
         dtype: their type in memory.
+        ablation: whether a model that must not be embedded with or served is taken too.
 
     Raises:
-        CheckpointError: see `check_checkpoint`; or the weights are not all there or of another shape.
+        CheckpointError: see `check_checkpoint` and `Settings.check_deployable`; or the weights are not all
+            there or of another shape.
     """
     from transformers import AutoTokenizer
 
     settings = Settings.load(path)
+    if not ablation:
+        settings.check_deployable(path)
     check_checkpoint(path)
     network = _load_network(path, dtype)
     tokenizer = AutoTokenizer.from_pretrained(path, local_files_only=True, trust_remote_code=False)

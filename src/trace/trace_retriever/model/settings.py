@@ -1,16 +1,21 @@
 """What a TRACE model directory says about itself beyond its weights: `trace.json`."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from trace_retriever.config.train import CandidateSide, Position
 from trace_retriever.errors import CheckpointError
 from trace_retriever.io.files import read_json, write_json
 from trace_retriever.io.jsonl import describe
 
 EMB_TOKEN = "<|emb|>"
+MARK = ":"  # the sign that opens a part of a trace, as in "target : ..."
 FILE = "trace.json"
+
+
+_ABLATIONS = {"position", "candidates"}
 
 
 class RouteSetting(BaseModel):
@@ -44,6 +49,8 @@ class Settings(BaseModel):
         max_trace_tokens: where a trace that does not end is cut (and flagged).
         max_pixels, min_pixels: a picture is scaled into this range; they override the image processor's.
         route: when it reasons under `auto`; None leaves it to the model's most probable first token.
+        position: where its embedding is read, if not before `<|emb|>`.
+        candidates: "raw" where candidates never reason, as in the paper; else they do before each embedding.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,15 +62,36 @@ class Settings(BaseModel):
     min_pixels: int = Field(56 * 56, ge=1)
     max_pixels: int = Field(28 * 28 * 1280, ge=1)
     route: RouteSetting | None = None
+    position: Position = "before_emb"
+    candidates: CandidateSide = "raw"
 
     @property
     def route_threshold(self) -> float | None:
         """What P(`<|emb|>`) is held against; None where the most probable first token decides."""
         return None if self.route is None else self.route.threshold
 
+    def deployed(self) -> dict[str, Any]:
+        """What a deployable model's settings say, for JSON: all but those of ablations."""
+        return self.model_dump(mode="json", exclude=_ABLATIONS)
+
+    def check_deployable(self, where: Path | None = None) -> None:
+        """Refuse the models of ablations, which only the experiments know how to read.
+
+        Raises:
+            CheckpointError: its embedding is read elsewhere than before `<|emb|>`, or candidates reason.
+        """
+        if self.position != "before_emb" or self.candidates != "raw":
+            raise CheckpointError(
+                f"an ablation, which only experiments read (position: {self.position}, "
+                f"candidates: {self.candidates})",
+                where=where,
+                remedy="train with train.position: before_emb and train.candidates: raw",
+            )
+
     def save(self, directory: Path) -> None:
-        """Write `trace.json` into a model directory; `route` only where there is one."""
-        without = {"route"} if self.route is None else None
+        """Write `trace.json` into a model directory; what only some models have, only where it is set."""
+        rare = {"route"} | _ABLATIONS
+        without = {name for name in rare if getattr(self, name) == type(self).model_fields[name].default}
         write_json(directory / FILE, self.model_dump(mode="json", exclude=without))
 
     @classmethod

@@ -50,6 +50,7 @@ def embed(
     from trace_retriever.model.settings import Settings
 
     settings = Settings.load(model)
+    settings.check_deployable(model)
     check_checkpoint(model)
     reason: Reason = "never" if settings.kind == "encoder" else config.reason
     candidates, queries = _tasks(config, reason, dataset, model, settings)

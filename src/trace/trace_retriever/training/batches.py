@@ -73,6 +73,7 @@ def step_batch(
     by_length: bool,
     generates: bool,
     direct: bool,
+    closed: bool = False,
 ) -> StepBatch:
     """Tokenise, pad and label the rows of one update.
 
@@ -84,16 +85,18 @@ def step_batch(
         by_length: cut the rows, sorted by length, where it saves most padding; else in parts of equal size.
         generates: whether traces and `<|emb|>` are labels.
         direct: whether the direct loss has set in.
+        closed: whether rows end in `<|emb|>`, to be read there.
     """
     targets = [sample.targets[0] for sample in samples] + [
         did for sample in samples for did in sample.targets[1:]
     ]
-    rows = [Row(sample.item, sample.trace_ids) for sample in samples]
-    rows += [Row(candidate(corpus, did)) for did in targets]
+    rows = [Row(sample.item, sample.trace_ids, closed) for sample in samples]
+    rows += [Row(candidate(corpus, did), corpus.written.get(did, ()), closed) for did in targets]
     lengths = [len(model.prompt_ids(row.item)) + len(row.trace_ids) for row in rows]
     order = np.argsort(lengths, kind="stable")
     cuts = _cut(np.array(lengths)[order], parts) if by_length else np.array_split(np.arange(len(rows)), parts)
-    labelled = len(samples) if generates else 0
+    # candidates that write learn to; others have nothing to predict, not even that they are done
+    labelled = (len(rows) if corpus.written else len(samples)) if generates else 0
     width = max(len(sample.positives) for sample in samples)
     known = [[corpus.identity(did) for did in sample.positives] for sample in samples]
     return StepBatch(

@@ -1,7 +1,8 @@
 """From records to training examples: which queries train, with which trace, against which candidates."""
 
+import zlib
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -9,14 +10,14 @@ from typing import Literal
 
 import numpy as np
 
-from trace_retriever.config.train import SamplingParams
+from trace_retriever.config.train import CandidateSide, SamplingParams, TracePart
 from trace_retriever.errors import DataError
 from trace_retriever.io.jsonl import read_jsonl
 from trace_retriever.mbeir.ids import candidate_number
 from trace_retriever.mbeir.items import candidate_item, query_item
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.mbeir.pairs import Pair
-from trace_retriever.mbeir.records import Candidate, Query, Trace
+from trace_retriever.mbeir.records import Candidate, CandidateTrace, Query, Trace
 from trace_retriever.model.bundle import TraceModel
 from trace_retriever.model.items import Item
 from trace_retriever.training.sampling import Draw, Stratum, neighbour_order
@@ -30,13 +31,14 @@ class Example:
     """One training query.
 
     Attributes:
-        trace_ids: the tokens of its trace; empty for a simple query.
+        trace: what there is to write of its trace; empty for a simple query. `trace_ids` are its tokens.
         positives, negatives: dids that the train pool holds.
     """
 
     pair: Pair
     query: Query
     complex: bool
+    trace: str
     trace_ids: np.ndarray
     positives: tuple[str, ...]
     negatives: tuple[str, ...]
@@ -49,12 +51,14 @@ class Corpus:
     Attributes:
         candidates: by did, those that some example names.
         dropped: how many queries are left out, by reason.
+        written: by did, the tokens that a candidate writes before its embedding; none has any by default.
     """
 
     layout: Layout
     examples: list[Example]
     candidates: dict[str, Candidate]
     dropped: dict[str, int]
+    written: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     @cached_property
     def _identities(self) -> dict[str, int]:
@@ -136,34 +140,77 @@ def read_traces(path: Path) -> dict[Key, Trace]:
     return {(trace.pair, trace.qid): trace for trace in read_jsonl(path / "kept.jsonl", Trace)}
 
 
+def read_candidate_traces(path: Path, side: CandidateSide) -> dict[str, str]:
+    """What candidates write, by did; nothing for `raw`.
+
+    Raises:
+        DataError: there is no such file beside the kept traces, or a line breaks its schema.
+    """
+    if side == "raw":
+        return {}
+    file = path / "candidates.jsonl"
+    if not file.is_file():
+        raise DataError(
+            "no traces of candidates", where=file, remedy="set train.candidates to raw, or write this file"
+        )
+    return {trace.did: trace.part(side) for trace in read_jsonl(file, CandidateTrace)}
+
+
+def is_among(qid: str, share: float) -> bool:
+    """Whether a query is in a share of all; chosen by its id, so that a smaller share is part of a larger."""
+    return share >= 1 or zlib.crc32(qid.encode()) < share * 2**32
+
+
+def with_text(item: Item, text: str) -> Item:
+    """An item with more words after its own."""
+    return Item(text=f"{item.text or ''} {text}".strip() or None, image=item.image)
+
+
 @dataclass
 class CorpusReader:
     """Reads the corpus; nothing vanishes: a query becomes an example, or is counted with the reason.
 
     A complex query without a kept trace is left out: to train it as a simple one would teach the model not to
     reason on it. It is left out of the encoder's training too, so that both variants see the same queries.
+
+    Attributes:
+        part: what of a trace is to be written.
+        share: of the queries that is used.
+        written: by did, what candidates write.
     """
 
     model: TraceModel
     layout: Layout
     routes: dict[Key, Route]
     traces: dict[Key, Trace]
+    part: TracePart = "full"
+    share: float = 1.0
+    written: Mapping[str, str] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
 
     def read(self) -> Corpus:
         """Read all train queries."""
         pairs = self.layout.pairs("train")
-        queries = [(pair, query) for pair in pairs for query in self.layout.queries(pair, "train")]
+        queries = [
+            (pair, query)
+            for pair in pairs
+            for query in self.layout.queries(pair, "train")
+            if is_among(query.qid, self.share)
+        ]
         named = {did for _, query in queries for did in (*query.pos_cand_list, *query.neg_cand_list)}
         candidates = self.layout.lookup(named, "train")
         examples = [found for pair, query in queries if (found := self._example(pair, query, candidates))]
-        return Corpus(self.layout, examples, candidates, dict(sorted(self.dropped.items())))
+        dropped = dict(sorted(self.dropped.items()))
+        words = self.model.prompter.words
+        written = {did: tuple(words(text)) for did, text in self.written.items() if did in candidates}
+        return Corpus(self.layout, examples, candidates, dropped, written)
 
     def _example(self, pair: Pair, query: Query, candidates: dict[str, Candidate]) -> Example | None:
         key = (pair.name, query.qid)
         route, trace = self.routes.get(key), self.traces.get(key)
         positives = _held(query.pos_cand_list, candidates)
-        ids = self.model.prompter.words(trace.text) if route == "complex" and trace else []
+        text = trace.part(self.part) if route == "complex" and trace else ""
+        ids = self.model.prompter.words(text)
         reasons = {
             "not routed": route is None,
             "complex without a kept trace": route == "complex" and trace is None,
@@ -175,14 +222,16 @@ class CorpusReader:
                 self.dropped[reason] += 1
                 return None
         negatives = _held(query.neg_cand_list, candidates)
-        return Example(pair, query, route == "complex", np.array(ids, np.int32), positives, negatives)
+        return Example(pair, query, route == "complex", text, np.array(ids, np.int32), positives, negatives)
 
 
 def _held(dids: Iterable[str], candidates: dict[str, Candidate]) -> tuple[str, ...]:
     return tuple(did for did in dids if did in candidates)
 
 
-def make_sample(corpus: Corpus, draw: Draw, sampling: SamplingParams, *, reasons: bool) -> Sample:
+def make_sample(
+    corpus: Corpus, draw: Draw, sampling: SamplingParams, *, reasons: bool, as_text: bool = False
+) -> Sample:
     """A drawn query as a row: one of its pair's prompts (as UniIR does in training), one of its positives.
 
     Args:
@@ -190,15 +239,18 @@ def make_sample(corpus: Corpus, draw: Draw, sampling: SamplingParams, *, reasons
         draw: which query, and the seed of its choices.
         sampling: how many hard negatives go with it.
         reasons: whether it comes with its trace (TRACE) or not (encoder).
+        as_text: whether the trace is a part of its text instead.
     """
     example = corpus.examples[draw.index]
     random = np.random.default_rng(draw.seed)
-    prompt = int(random.integers(len(corpus.layout.instructions.of(example.pair))))
+    prompts = len(corpus.layout.instructions.of(example.pair)) - sampling.spared_prompts
+    prompt = int(random.integers(max(1, prompts)))
     positive = example.positives[int(random.integers(len(example.positives)))]
     count = min(sampling.hard_negatives, len(example.negatives))
     negatives = random.permutation(len(example.negatives))[:count]
+    item = query_item(corpus.layout, example.query, example.pair, prompt)
     return Sample(
-        item=query_item(corpus.layout, example.query, example.pair, prompt),
+        item=with_text(item, example.trace) if as_text else item,
         trace_ids=tuple(map(int, example.trace_ids)) if reasons else (),
         complex=example.complex,
         positives=tuple(example.query.pos_cand_list),

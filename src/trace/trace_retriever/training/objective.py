@@ -15,8 +15,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from trace_retriever.config.train import LossParams
+from trace_retriever.config.train import LossParams, Position
 from trace_retriever.model.forward import hidden_states, last_states, logits, normalise
+from trace_retriever.model.positions import pooled
 from trace_retriever.training.batches import Chunk, StepBatch
 from trace_retriever.training.distributed import gather_objects, gather_rows, rank
 
@@ -29,7 +30,7 @@ class Read:
     """What a chunk's forward gives: unit vectors of its rows and the summed CE of its labels.
 
     Attributes:
-        last: at each row's last token, the pre-token state, float32 [B', H].
+        last: where the embedding is read (the last token, the pre-token state), float32 [B', H].
         prompt: at each row's last prompt token, float32 [B', H].
         ce: cross-entropy in nats, summed over the chunk's labels.
     """
@@ -83,16 +84,24 @@ class TraceObjective(nn.Module):
         network: the vision-language network that trains.
         params: weights of the losses and the temperature.
         generates: False for the encoder-only variant, which has InfoNCE alone.
+        position: where embeddings are read; `mark_id` is for `structure`, see `model.positions`.
     """
 
-    def __init__(self, network: nn.Module, params: LossParams, *, generates: bool) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        params: LossParams,
+        *,
+        generates: bool,
+        position: Position = "before_emb",
+        mark_id: int | None = None,
+    ) -> None:
         super().__init__()
+        self.position, self.mark_id = position, mark_id
         self.network = network
         self.params = params
         self.lambda_gen = params.lambda_gen if generates else 0.0
         # an encoder's only state is the prompt's last: the direct loss would count its complex queries twice
-        self.direct_weight = params.direct_weight if generates else 0.0
-        # an encoder's only vector is the direct one already
         self.direct_weight = params.direct_weight if generates else 0.0
         scale = torch.tensor([-math.log(params.temperature)])  # one number; DeepSpeed takes no scalars
         self.log_scale = nn.Parameter(scale) if params.learn_temperature else None
@@ -119,7 +128,7 @@ class TraceObjective(nn.Module):
                 self._ce, predicting, chunk.label_ids, use_reentrant=False, preserve_rng_state=False
             )
         return Read(
-            normalise(last_states(states, chunk.batch["lengths"])[:rows]),
+            normalise(pooled(states, chunk.batch, self.position, self.mark_id)[:rows]),
             normalise(last_states(states, chunk.batch["prompt_lengths"])[:rows]),
             ce,
         )

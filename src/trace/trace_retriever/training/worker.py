@@ -18,7 +18,14 @@ from trace_retriever.model.bundle import TraceModel, load_model
 from trace_retriever.training.adapt import adapt, merge, trainable_share
 from trace_retriever.training.batches import StepBatch, step_batch
 from trace_retriever.training.checkpoint import seed_everything
-from trace_retriever.training.data import Corpus, CorpusReader, make_sample, read_routes, read_traces
+from trace_retriever.training.data import (
+    Corpus,
+    CorpusReader,
+    make_sample,
+    read_candidate_traces,
+    read_routes,
+    read_traces,
+)
 from trace_retriever.training.distributed import Group, join
 from trace_retriever.training.grad_cache import CachedObjective, cached_step
 from trace_retriever.training.loop import Fitted, Rhythm, fit, plain_step
@@ -63,7 +70,7 @@ def train(job: Job, group: Group) -> tuple[Fitted, dict[str, Any]]:
     seed_everything(config.seed)
     layout = Layout(job.dataset)
     model, objective = prepare(job, group)
-    corpus = CorpusReader(model, layout, read_routes(job.routes, "train"), read_traces(job.kept)).read()
+    corpus = read_corpus(job, model, layout)
     sampler = make_sampler(corpus, config)
     fitted = fit(
         objective,
@@ -80,6 +87,20 @@ def train(job: Job, group: Group) -> tuple[Fitted, dict[str, Any]]:
     return fitted, metrics(fitted, corpus, sampler, config, trainable_share(objective))
 
 
+def read_corpus(job: Job, model: TraceModel, layout: Layout) -> Corpus:
+    """The job's queries, traces and candidates."""
+    config = job.config
+    return CorpusReader(
+        model,
+        layout,
+        read_routes(job.routes, "train"),
+        read_traces(job.kept),
+        part=config.trace_part,
+        share=config.sampling.share,
+        written=read_candidate_traces(job.kept, config.candidates),
+    ).read()
+
+
 def prepare(job: Job, group: Group) -> tuple[TraceModel, TraceObjective]:
     """The backbone on this process's device, what trains marked, and the objective around its network."""
     config = job.config
@@ -89,7 +110,15 @@ def prepare(job: Job, group: Group) -> tuple[TraceModel, TraceObjective]:
     if config.gradient_checkpointing:
         recompute_activations(model.network)
     kind = CachedObjective if config.grad_cache_chunk else TraceObjective
-    return model, kind(model.network, config.loss, generates=config.variant == "trace")
+    mark_id = model.mark_id if config.position == "structure" else None
+    objective = kind(
+        model.network,
+        config.loss,
+        generates=config.variant == "trace",
+        position=config.position,
+        mark_id=mark_id,
+    )
+    return model, objective
 
 
 def chosen_id(model: TraceModel, config: TrainConfig) -> int | None:
@@ -136,7 +165,10 @@ def make_batch(
     """This process's rows of update number `step` (from 0)."""
     generates = config.variant == "trace"
     draws = sampler.share(step, group.rank, group.world)
-    samples = [make_sample(corpus, draw, config.sampling, reasons=generates) for draw in draws]
+    samples = [
+        make_sample(corpus, draw, config.sampling, reasons=generates, as_text=config.trace_as_text)
+        for draw in draws
+    ]
     rows = config.batch // group.world * (2 + config.sampling.hard_negatives)
     chunk = config.grad_cache_chunk
     return step_batch(
@@ -147,6 +179,7 @@ def make_batch(
         by_length=not chunk,
         generates=generates,
         direct=step >= config.loss.direct_start * config.steps,
+        closed=config.position == "emb",
     )
 
 
@@ -191,7 +224,9 @@ def export(job: Job, fitted: Fitted) -> None:
     adapt(model.network, job.config.adapt, emb_id=chosen_id(model, job.config))
     put(model, load_file(fitted.weights))
     merge(model.network)
-    model.settings = model.settings.model_copy(update={"kind": job.config.variant})
+    config = job.config
+    about = {"kind": config.variant, "position": config.position, "candidates": config.candidates}
+    model.settings = model.settings.model_copy(update=about)
     model.save(job.out)
 
 

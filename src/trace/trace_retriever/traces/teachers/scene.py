@@ -80,9 +80,13 @@ class SceneTeacher:
         return truth
 
     def _spoil(self, truth: Truth, rng: np.random.Generator) -> tuple[str, str]:
-        """Swap a word of the reasoning or the answer (even odds) for another that stands there elsewhere."""
+        """Swap a word of the reasoning or the answer for another that stands there elsewhere.
+
+        Which of the two is even odds, or as the params say.
+        """
         parts = [truth.reasoning, truth.answer]
-        for number in rng.permutation(2):
+        part = self._params.error_part
+        for number in rng.permutation(2) if part == "either" else [("reasoning", "answer").index(part)]:
             tokens = parts[number].split()
             options = [
                 (place, words)

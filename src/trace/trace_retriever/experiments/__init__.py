@@ -1,0 +1,1 @@
+"""The paper's questions as experiments: variants trained alike, measured alike, compared in pairs."""
