@@ -1,5 +1,4 @@
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,10 +26,10 @@ def row(ticket: int, length: int, limit: int = 4) -> Row:
     )
 
 
-def prefilled(tickets: list[int], positions: int) -> Any:
-    """A batch's cache in which every number is its row's ticket."""
+def prefilled(tickets: list[int], positions: int) -> torch.Tensor:
+    """A batch's keys in which every number is its row's ticket, and values that are their opposites."""
     filled = torch.tensor(tickets, dtype=torch.float32)[:, None, None, None].expand(-1, 1, positions, 4)
-    return SimpleNamespace(layers=[SimpleNamespace(keys=filled, values=-filled)] * 2)
+    return torch.stack([torch.stack([filled, -filled])] * 2)
 
 
 def slots(size: int) -> Slots:

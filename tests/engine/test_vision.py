@@ -9,7 +9,7 @@ from tests.model.families import FAMILIES, build
 
 from trace_retriever.engine.counters import Counters
 from trace_retriever.engine.prompts import Prompt
-from trace_retriever.engine.vision import VisionCache, as_outputs
+from trace_retriever.engine.vision import VisionCache
 from trace_retriever.model.bundle import TraceModel
 
 
@@ -43,16 +43,15 @@ def test_features_are_those_of_the_vision_tower_each_picture_computed_once(model
     counters = Counters()
     cache, asked = VisionCache(model, counters, 1 << 20), prompts(model, 3)
     order = [asked[index] for index in (2, 0, 2, 1, 0)]
-    outputs = as_outputs(cache.features(order))
-    assert outputs is not None
+    found = cache.features(order)
     expected = computed(model, order)
-    for one, other in zip(outputs["image"].pooler_output, expected.pooler_output, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
-    for layer, other_layer in zip(
-        outputs["image"].deepstack_features, getattr(expected, "deepstack_features", []), strict=True
-    ):
-        for one, other in zip(layer, other_layer, strict=True):
-            torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    for one, other in zip(found, expected.pooler_output, strict=True):
+        torch.testing.assert_close(one.tokens_TH, other, atol=1e-5, rtol=1e-5)
+    layers = getattr(expected, "deepstack_features", [])
+    assert all(len(one.deep) == len(layers) for one in found)
+    for number, layer in enumerate(layers):
+        for one, other in zip(found, layer, strict=True):
+            torch.testing.assert_close(one.deep[number], other, atol=1e-5, rtol=1e-5)
     assert (counters.pictures, counters.picture_hits) == (5, 2)
     cache.features(asked)
     assert (counters.pictures, counters.picture_hits) == (8, 5)
@@ -77,4 +76,3 @@ def test_features_larger_than_the_cache_are_still_returned() -> None:
     model = build("qwen2_5_vl")
     cache = VisionCache(model, Counters(), max_bytes=1)
     assert len(cache.features(prompts(model, 2))) == 2
-    assert as_outputs([]) is None

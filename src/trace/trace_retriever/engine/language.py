@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from trace_retriever.engine.choose import choose
-from trace_retriever.errors import CheckpointError
+from trace_retriever.engine.layers import finish, heads, norm, text_of
 from trace_retriever.model.forward import logits
 
 
@@ -29,17 +29,12 @@ class LanguageStep:
     """
 
     def __init__(self, network: Any, positions: int) -> None:
-        text = network.model.language_model
-        if "sliding_attention" in getattr(text.config, "layer_types", ()):
-            raise CheckpointError(
-                "sliding-window attention is not supported", remedy="switch it off in the model's config.json"
-            )
-        self._network, self._text = network, text
-        weight = text.embed_tokens.weight
+        self._network, self._text = network, text_of(network)
+        weight = self._text.embed_tokens.weight
         self.dtype: torch.dtype = weight.dtype
         every = torch.arange(positions, device=weight.device)[None, None]
         # Words have one position on all three axes of M-RoPE, so its angles are a table by position.
-        cos, sin = text.rotary_emb(weight.new_empty(1, 1, 1), every.expand(3, -1, -1))
+        cos, sin = self._text.rotary_emb(weight.new_empty(1, 1, 1), every.expand(3, -1, -1))
         self._cos, self._sin = cos[0, :, None], sin[0, :, None]
 
     def __call__(
@@ -62,7 +57,7 @@ class LanguageStep:
         angles = self._cos[positions_N], self._sin[positions_N]
         states_NH = self._text.embed_tokens(tokens_N)
         for layer, (keys, values) in zip(self._text.layers, cache, strict=True):
-            query, key, value = _heads(layer.self_attn, layer.input_layernorm(states_NH), angles)
+            query, key, value = heads(layer, states_NH, angles)
             keys[rows, :, lengths_N] = key
             values[rows, :, lengths_N] = value
             mixed = F.scaled_dot_product_attention(
@@ -73,26 +68,6 @@ class LanguageStep:
                 attn_mask=mask,
                 scale=layer.self_attn.scaling,
             )
-            states_NH = states_NH + layer.self_attn.o_proj(mixed.flatten(1))
-            states_NH = states_NH + layer.mlp(layer.post_attention_layernorm(states_NH))
-        states_NH = self._text.norm(states_NH)
+            states_NH = finish(layer, states_NH, mixed.flatten(1))
+        states_NH = norm(self._text.norm, states_NH)
         return states_NH, *choose(logits(self._network, states_NH).float())
-
-
-def _heads(
-    attention: Any, states_NH: torch.Tensor, angles: tuple[torch.Tensor, torch.Tensor]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Queries [N, K x G, E], keys and values [N, K, E], the first two turned to their positions."""
-    shape = (len(states_NH), -1, attention.head_dim)
-    query, key, value = (
-        projection(states_NH).view(shape)
-        for projection in (attention.q_proj, attention.k_proj, attention.v_proj)
-    )
-    if hasattr(attention, "q_norm"):  # Qwen3
-        query, key = attention.q_norm(query), attention.k_norm(key)
-    return _rotate(query, *angles), _rotate(key, *angles), value
-
-
-def _rotate(heads: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    low, high = heads.chunk(2, -1)
-    return heads * cos + torch.cat([-high, low], -1) * sin

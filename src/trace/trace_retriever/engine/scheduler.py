@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,7 @@ from trace_retriever.engine.encoded import Encoded, Reason, Vector
 from trace_retriever.engine.graphs import GraphedStep
 from trace_retriever.engine.language import LanguageStep
 from trace_retriever.engine.prefill import Prefilled, prefill
+from trace_retriever.engine.prompt_pass import PromptPass
 from trace_retriever.engine.prompts import Prompt
 from trace_retriever.engine.rows import Ending, Row, Ticket
 from trace_retriever.engine.slots import Slots
@@ -29,6 +29,7 @@ from trace_retriever.model.bundle import TraceModel
 from trace_retriever.model.forward import normalise
 
 Done = list[tuple[Ticket, Encoded]]
+Waiting = tuple[Row, torch.Tensor, int]  # a row, its batch's keys and values, and where it is in them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,10 +62,11 @@ class Scheduler:
         self.vision = VisionCache(model, self.counters, vision_bytes)
         positions = model.settings.max_prompt_tokens + limits.trace_tokens + 1
         self.language = LanguageStep(model.network, positions)
+        self._prompts = PromptPass(model.network)
         self._graphed: GraphedStep | None = None
         text = model.config.get_text_config()
         self._slots = Slots(text, slots, dtype=self.language.dtype, device=model.device)
-        self._waiting: deque[tuple[Row, Any, int]] = deque()  # with the batch's cache, and where it is in it
+        self._waiting: deque[Waiting] = deque()
         self._special = special_ids(model)
 
     @property
@@ -101,7 +103,14 @@ class Scheduler:
             CheckpointError: the model's states are not finite.
         """
         with self._evaluating():
-            start = prefill(self.model, self.vision, prompts, self.counters, keep_cache=reason != "never")
+            start = prefill(
+                self.model,
+                self._prompts,
+                self.vision,
+                prompts,
+                self.counters,
+                keep_cache=reason != "never",
+            )
         tokens_B, logprobs_B = choose(start.logits_BV, banned=self.model.emb_id)
         first = zip(self._rows(tickets, start), tokens_B.tolist(), logprobs_B.tolist(), strict=True)
         done: Done = []
@@ -111,6 +120,7 @@ class Scheduler:
             elif ending := row.ending(token, self.model.emb_id, self._special):
                 done.append(self._finish(row, ending, row.direct))
             else:
+                assert start.cache is not None
                 row.write(token, logprob)
                 self._waiting.append((row, start.cache, number))
         return done

@@ -1,6 +1,7 @@
 """The rows that write traces, packed side by side: a finished one leaves at once, another takes its place.
 
-Shape legend: S slots, N of them taken, L layers, K key heads, T positions, E size of a head.
+Shape legend: S slots, N of them taken, B rows of a batch of prompts, L layers, K key heads, T positions, E
+size of a head.
 """
 
 from collections.abc import Sequence
@@ -39,21 +40,19 @@ class Slots:
         """How many rows are not in use."""
         return self.size - len(self.rows)
 
-    def take(self, rows: Sequence[Row], source: Any, source_rows: Sequence[int]) -> None:
+    def take(self, rows: Sequence[Row], source: torch.Tensor, source_rows: Sequence[int]) -> None:
         """Put rows of a prefilled batch into free slots.
 
         Args:
             rows: the rows to go on with; at most as many as are free.
-            source: the batch's KV cache.
+            source: the batch's keys and values [L, 2, B, K, T, E].
             source_rows: where in it each of them is.
         """
         longest = max(row.length for row in rows)
         self._grow(max(row.length + row.limit for row in rows))
         start, end = len(self.rows), len(self.rows) + len(rows)
         index = torch.tensor(source_rows, device=self.cache.device)
-        for cached, layer in zip(self.cache, source.layers, strict=True):
-            cached[0, start:end, :, :longest] = layer.keys[index, :, :longest]
-            cached[1, start:end, :, :longest] = layer.values[index, :, :longest]
+        self.cache[:, :, start:end, :, :longest] = source[:, :, index, :, :longest]
         self.rows += rows
 
     def _grow(self, positions: int) -> None:

@@ -6,7 +6,6 @@ Shape legend: T tokens of a picture, H hidden size.
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -100,12 +99,3 @@ class VisionCache:
         while self._free < 0:
             _, oldest = self._kept.popitem(last=False)
             self._free += oldest.nbytes
-
-
-def as_outputs(features: Sequence[Features]) -> dict[str, Any] | None:
-    """Features of a batch's pictures in the form in which transformers' models take them."""
-    if not features:
-        return None
-    deep = [list(layer) for layer in zip(*(one.deep for one in features), strict=True)]
-    image = SimpleNamespace(pooler_output=[one.tokens_TH for one in features], deepstack_features=deep)
-    return {"image": image}

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
@@ -16,7 +15,7 @@ from trace_retriever.engine.encoded import Encoded, Reason
 from trace_retriever.engine.prefill import Prefilled
 from trace_retriever.engine.prompts import Prompt
 from trace_retriever.engine.rows import Row, Ticket
-from trace_retriever.engine.scheduler import Done, Limits, Scheduler
+from trace_retriever.engine.scheduler import Done, Limits, Scheduler, Waiting
 from trace_retriever.model.bundle import TraceModel
 
 
@@ -112,26 +111,25 @@ class OpenScheduler(Scheduler):
             row.limit = min(row.limit, _job(row.ticket).trace_tokens or row.limit)
         return rows
 
-    def _room(self, fresh: Sequence[tuple[Row, Any, int]]) -> int:
+    def _room(self, fresh: Sequence[Waiting]) -> int:
         """How many of the new rows are kept: those that a slot is free for, then up to both bounds."""
         if not fresh:
             return 0
         at_once = max(0, self._slots.free - len(self._waiting))
-        held = sum(_nbytes(cache) for cache in {id(entry[1]): entry[1] for entry in self._waiting}.values())
-        row_bytes: int = _nbytes(fresh[0][1]) // fresh[0][1].layers[0].keys.shape[0]
+        held = sum({id(cache): cache.nbytes for _, cache, _ in self._waiting}.values())
+        cache = fresh[0][1]
+        row_bytes: int = cache.nbytes // cache.shape[2]
         by_bytes = max(0, self._most_bytes - held) // max(1, row_bytes)
         by_count: int = max(0, self._most - max(0, len(self._waiting) - self._slots.free))
         return min(len(fresh), at_once + min(by_bytes, by_count))
 
-    def _keep(self, fresh: Sequence[tuple[Row, Any, int]]) -> None:
+    def _keep(self, fresh: Sequence[Waiting]) -> None:
         if not fresh:
             return
         cache = fresh[0][1]
-        if len(fresh) < cache.layers[0].keys.shape[0]:
+        if len(fresh) < cache.shape[2]:
             with torch.inference_mode():
-                cache.batch_select_indices(
-                    torch.tensor([place for _, _, place in fresh], device=self.model.device)
-                )
+                cache = cache[:, :, [place for _, _, place in fresh]]
             fresh = [(row, cache, number) for number, (row, _, _) in enumerate(fresh)]
         self._waiting.extend(fresh)
 
@@ -139,8 +137,3 @@ class OpenScheduler(Scheduler):
 def _job(ticket: Ticket) -> Job:
     assert isinstance(ticket, Job)
     return ticket
-
-
-def _nbytes(cache: Any) -> int:
-    total: int = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
-    return total
