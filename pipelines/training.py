@@ -57,7 +57,7 @@ def training(
             "validate", validate_step(config=validate, dataset=data, routes=routes, kept=kept)
         ).outputs["out"]
 
-        models, vectors = {}, {}
+        models, curves, vectors = {}, {}, {}
         for variant in ("trace", "encoder"):
             trained = train_step(
                 config=train,
@@ -69,6 +69,7 @@ def training(
                 variant=variant,
             )
             models[variant] = on("train", trained, f"train {variant}").outputs["out"]
+            curves[variant] = trained.outputs["report"]
             with dsl.ParallelFor(parts, name=f"embed-{variant}") as part:
                 shard = embed_step(config=embed, dataset=data, model=models[variant], part=part)
                 on("embed", shard, f"embed a part, {variant}")
@@ -85,6 +86,11 @@ def training(
         judged = gate_step(config=gate, evaluation=figures, validation=valid, champion=rival)
         verdict = on("gate", judged).outputs["out"]
         candidate = register_step(
-            config=register, model=models["trace"], evaluation=figures, verdict=verdict, validation=valid
+            config=register,
+            model=models["trace"],
+            evaluation=figures,
+            verdict=verdict,
+            validation=valid,
+            curves=curves["trace"],
         )
         on("register", candidate, "register as candidate")

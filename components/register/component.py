@@ -15,6 +15,7 @@ def register(
     report: Output[Artifact],
     page: Output[Markdown],
     metrics: Output[Metrics],
+    curves: Input[Artifact] = None,
 ) -> None:
     """Pack the model, its card and its evidence as a versioned artifact."""
     from trace_retriever.kubeflow.component import run_component
@@ -22,6 +23,12 @@ def register(
     run_component(
         "register",
         config,
-        {"model": model, "evaluation": evaluation, "verdict": verdict, "validation": validation},
+        {
+            "model": model,
+            "evaluation": evaluation,
+            "verdict": verdict,
+            "validation": validation,
+            "curves": curves,
+        },
         {"out": out, "report": report, "page": page, "metrics": metrics},
     )

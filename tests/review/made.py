@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from PIL import Image
 from tests.cards.chain import PARTS, write_model
+from tests.cards.curves import falling, write_curves
 from tests.gates.records import TRUE_ROUTES, records, write_validation
 from tests.registry.made import ANN, BEN, CIM, DEA, EVE, NAME, Clock, rules
 
@@ -106,7 +107,10 @@ def make_package(
     run_step("gate", config, inputs=inputs, out=root / "verdict", report=root / "gate", work_root=work)
     out = root / "registered"
     about = RegisterConfig(version=version, description=f"A model {EVIL}")
+    curves = {"loss": falling(0.3 + shift / 20), "val_hit": [0.5, 0.62, 0.71 + shift / 100]}
+    curves |= {"ce": falling(0.2)} if champion is not None else {}
     parts = {name: root / name for name in PARTS}
+    parts["curves"] = write_curves(root / "training", model, **curves)
     run_step("register", about, inputs=parts, out=out, report=root / "report", work_root=work)
     return out
 

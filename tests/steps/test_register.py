@@ -3,15 +3,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.cards.chain import BUDGET, register_chain, write_chain, write_model
+from tests.cards.chain import BUDGET, PARTS, register_chain, write_chain, write_model
+from tests.cards.curves import write_curves
 from tests.gates.records import FILES, records, write_evaluation
 
+from trace_retriever.cards.curves import read_curves
 from trace_retriever.config import load_section
 from trace_retriever.config.gate import FloorParams, GateConfig, ReasoningParams
+from trace_retriever.config.register import RegisterConfig
 from trace_retriever.errors import ConfigError, DataError, GateFailed
 from trace_retriever.gates.evidence import read_evidence
 from trace_retriever.io.files import digest_file, digest_tree, read_json, write_json
 from trace_retriever.model.settings import Settings
+from trace_retriever.runner import run_step
 
 
 @pytest.fixture
@@ -36,6 +40,15 @@ def test_a_passed_model_is_packed_with_card_manifest_and_evidence(chain: Path) -
     assert metrics["manifest_digest"] == digest_file(out / "manifest.json")
     assert (metrics["name"], metrics["version"], metrics["type"]) == ("trace", "1.2.3", "model")
     assert (chain / "report/MODEL_CARD.md").read_bytes() == (out / "MODEL_CARD.md").read_bytes()
+
+
+def test_the_curves_of_its_training_go_with_it(chain: Path) -> None:
+    inputs = {name: chain / name for name in PARTS}
+    inputs["curves"] = write_curves(chain / "training", chain / "model")
+    about, out = RegisterConfig(version="1.2.3"), chain / "registered"
+    run_step("register", about, inputs=inputs, out=out, report=chain / "report", work_root=chain / "work")
+    assert "evidence/curves/loss.tsv" in read_json(out / "manifest.json")["files"]
+    assert set(read_curves(out / "evidence")) == {"loss"}
 
 
 def test_registering_again_gives_the_same_bytes(chain: Path) -> None:

@@ -124,6 +124,7 @@ STEPS = {
                 "verdict": "verdict",
                 "validation": "data/validation",
             },
+            optional={"curves": "results/train/trace/curves"},
             out="models/registered",
         ),
     )

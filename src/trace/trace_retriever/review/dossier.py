@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from trace_retriever.cards.curves import Curve, read_curves
 from trace_retriever.cards.manifest import EVIDENCE, MANIFEST, file_digests
 from trace_retriever.errors import DataError
 from trace_retriever.evaluation.samples import PICTURES, RECORDS, Sample
@@ -89,6 +90,11 @@ class Dossier:
         """Qid → sample; empty where the package holds none."""
         path = self.evidence / RECORDS
         return {sample.qid: sample for sample in read_jsonl(path, Sample)} if path.is_file() else {}
+
+    @cached_property
+    def curves(self) -> dict[str, Curve]:
+        """Figure → curve of the training; empty where the package holds none."""
+        return read_curves(self.evidence)
 
     @cached_property
     def card(self) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from trace_retriever.registry.types import Act, Actor, RequestState, Role, State, Version
 from trace_retriever.registry.types import Request as Asked
 from trace_retriever.review.comparison import AVERAGE, Change, PairRow, changes, misses, pair_rows
+from trace_retriever.review.curves import Plot, plots
 from trace_retriever.review.desk import Desk
 from trace_retriever.review.dossier import Dossier, EvidenceChanged
 from trace_retriever.review.sheets import Sheet, chosen, sheets
@@ -87,6 +88,7 @@ class Report:
         lost: queries that only the champion answers (without a champion: those that are missed).
         won: queries that only this model answers.
         sheets: the first of `lost` that there are samples of, or some samples where there are none.
+        curves: plots of the training: those shown at once, and the others.
     """
 
     rows: list[PairRow]
@@ -95,6 +97,7 @@ class Report:
     won: list[Change]
     sheets: list[Sheet]
     kind: str
+    curves: tuple[list[Plot], list[Plot]]
 
     @property
     def average(self) -> PairRow | None:
@@ -115,7 +118,8 @@ def report(own: Dossier, other: Dossier | None) -> Report:
     kind = "lost" if qids else "all"
     qids = qids or chosen("all", lost, won, own, None)
     shown = list(sheets(qids[:FIRST_SHEETS], own, other))
-    return Report(pair_rows(own, other), groups(own.verdict["checks"]), lost, won, shown, kind)
+    rows, checks = pair_rows(own, other), groups(own.verdict["checks"])
+    return Report(rows, checks, lost, won, shown, kind, plots(own, other))
 
 
 def may_decide(desk: Desk, asked: Asked, actor: Actor) -> str | None:

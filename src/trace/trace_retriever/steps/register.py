@@ -6,6 +6,7 @@ from typing import Any
 
 from trace_retriever import __version__
 from trace_retriever.cards.card import model_card
+from trace_retriever.cards.curves import copy_curves
 from trace_retriever.cards.manifest import (
     EVIDENCE,
     MANIFEST,
@@ -30,16 +31,19 @@ def register(
     evaluation: Path,
     verdict: Path,
     validation: Path,
+    curves: Path | None = None,
     out: Path,
     report: Path,
     work: Path,  # noqa: ARG001 (seconds: it starts over)
 ) -> Metrics:
     """Write the model's files, `MODEL_CARD.md`, `manifest.json` and `evidence/`; the card to the report too.
 
+    `curves` are those of the model's training, for whoever reviews it; it may go without.
+
     Raises:
-        DataError: the verdict is not passed or is about another evaluation or validation, the evaluation is
-            of another model or not as it was written, the judged system cannot be served, or the model
-            directory holds a file that may run code.
+        DataError: the verdict is not passed or is about another evaluation or validation, evaluation or
+            curves are of another model or not as they were written, the judged system cannot be served, or
+            the model directory holds a file that may run code.
     """
     ruling: dict[str, Any] = read_json(verdict / "verdict.json")
     results: dict[str, Any] = read_json(evaluation / "results.json")
@@ -50,6 +54,8 @@ def register(
     store_route(out, route)
     _copy_evidence(out / EVIDENCE, evaluation, verdict, validation)
     copy_samples(evaluation, results, out / EVIDENCE)
+    if curves is not None:
+        copy_curves(curves, model, out / EVIDENCE)
     card = model_card(config, evaluation, ruling, route)
     write_atomic(out / "MODEL_CARD.md", card)
     write_atomic(report / "MODEL_CARD.md", card)
