@@ -319,7 +319,7 @@ def test_clients_that_come_and_go_leave_nothing_behind(make: Made, items: list[I
 
     outcomes = asyncio.run(asyncio.wait_for(scene(), 60))
     assert "answered" in outcomes
-    assert not worker._live
+    assert not worker._intake.unanswered
     assert not worker.scheduler._waiting
     assert worker.alive
     assert torch.is_tensor(worker.scheduler._slots.cache)

@@ -23,7 +23,10 @@ class ServeSettings(Section):
     turn_tokens: int = Field(
         1024,
         ge=1,
-        description="Prompt tokens that are computed between two decoding steps, one prompt at least.",
+        description="Prompt tokens that are computed at once, one prompt at least.",
+    )
+    turn_forwards: int = Field(
+        2, ge=1, description="Forwards over prompts between two decoding steps, while rows write."
     )
     max_waiting: int = Field(
         128, ge=1, description="Items that wait for their prompt's turn, or are decoded."

@@ -1,34 +1,33 @@
-"""One thread that computes for all requests in flight: a decoding step, then the prompts that came meanwhile.
+"""One thread that computes for all requests in flight, a forward over prompts or a decoding step at a time.
 
-Two queues. A prompt waits for the next turn and for nothing else: its forward decides the route, and a simple
+Two queues. A prompt waits for its turn and for nothing else: its forward decides the route, and a simple
 query is answered right there. Rows that reason share the slots; those without one wait in the scheduler. So
-what reasons never holds up what does not, and a turn's prompts are bounded so that traces go on.
+what reasons never holds up what does not; `turns.py` has the rule by which the two share the thread.
 """
 
 import asyncio
+import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from trace_retriever.config.serve import MIB, ServeSettings
 from trace_retriever.engine.encoded import Encoded, Reason
 from trace_retriever.engine.graphs import GraphedStep
 from trace_retriever.engine.plan import batches
-from trace_retriever.engine.prompts import Prompt
 from trace_retriever.engine.scheduler import Done, Limits
 from trace_retriever.errors import TraceError
 from trace_retriever.model.bundle import TraceModel
-from trace_retriever.model.items import Item
-from trace_retriever.serving.errors import Broken, Busy, DeadlineExceeded, Stopping
+from trace_retriever.serving.errors import Broken, DeadlineExceeded, Stopping
+from trace_retriever.serving.intake import Intake
+from trace_retriever.serving.prepare import Source, prepare
 from trace_retriever.serving.scheduler import Job, OpenScheduler
+from trace_retriever.serving.turns import Turns
 from trace_retriever.serving.warm import warm_up
 
 PADDING = 4.0  # few prompts a turn: another forward costs more than their padding does
-Source = Item | Callable[[], Item]  # the latter is called by a thread that decodes pictures
 
 
 @dataclass(frozen=True)
@@ -67,12 +66,8 @@ class Worker:
             self.scheduler.graph(GraphedStep(self.scheduler.language))
         self._pool = ThreadPoolExecutor(settings.image_workers, thread_name_prefix="trace-pictures")
         self._thread = threading.Thread(target=self._run, name="trace-worker", daemon=True)
-        self._changed = threading.Condition()
-        self._queue: deque[Job] = deque()
-        self._live: set[Job] = set()  # submitted, and not answered
-        self._preparing = 0
-        self._closed = self._ending = False
-        self._fault: BaseException | None = None
+        self._intake = Intake(settings, lambda: self.scheduler.crowded)
+        self._turns = Turns(settings.turn_forwards)
 
     def start(self) -> None:
         """Warm up, then take requests.
@@ -86,18 +81,17 @@ class Worker:
     @property
     def alive(self) -> bool:
         """Whether it computes, or would; once false, never true again."""
-        return self._fault is None and self._thread.is_alive()
+        return self._intake.fault is None and self._thread.is_alive()
 
     @property
     def ready(self) -> bool:
         """Whether it takes new items."""
-        return self.alive and not self._closed
+        return self.alive and self._intake.open
 
     def status(self) -> Status:
         """How much it has to do."""
         scheduler = self.scheduler
-        prompts = self._preparing + len(self._queue)
-        return Status(prompts, scheduler.waiting, scheduler.writing, self.settings.slots)
+        return Status(self._intake.waiting, scheduler.waiting, scheduler.writing, self.settings.slots)
 
     async def encode(
         self,
@@ -126,11 +120,11 @@ class Worker:
         left = self.settings.deadline_ms / 1000 if deadline is None else deadline - time.monotonic()
         try:
             async with asyncio.timeout(left):
-                with self._place(reason):
+                with self._intake.place(reason):
                     loop = asyncio.get_running_loop()
-                    prompt = await loop.run_in_executor(self._pool, self._prepare, item)
+                    prompt = await loop.run_in_executor(self._pool, prepare, self.model, item)
                     job = Job(prompt=prompt, reason=reason, trace_tokens=max_trace_tokens)
-                    self._submit(job)
+                    self._intake.submit(job)
                 return await asyncio.wrap_future(job.answer)
         except TimeoutError:
             raise DeadlineExceeded("no answer in time", remedy="allow more time, or fewer tokens") from None
@@ -144,16 +138,7 @@ class Worker:
         Returns:
             Whether all was done in time.
         """
-        until = time.monotonic() + timeout
-        with self._changed:
-            self._closed = True
-            done = self._changed.wait_for(
-                lambda: self._fault is not None or not (self._live or self._preparing),
-                max(0.0, until - time.monotonic()),
-            )
-            left = list(self._live)
-            self._ending = True
-            self._changed.notify_all()
+        done, left = self._intake.close(timeout)
         for job in left:
             _refuse(job, Stopping("the server stops", retry_after=self.settings.retry_after))
         if self._thread.ident is not None:
@@ -161,92 +146,28 @@ class Worker:
         self._pool.shutdown(wait=True, cancel_futures=True)
         return done
 
-    @contextmanager
-    def _place(self, reason: Reason) -> Iterator[None]:
-        """A place among the items that are made ready; refused at once where it would wait too long."""
-        with self._changed:
-            self._check_open()
-            if self._preparing + len(self._queue) >= self.settings.max_waiting:
-                raise self._busy("the queue of prompts is full")
-            if reason == "always" and self.scheduler.crowded:
-                raise self._busy("the queue of reasoning rows is full")
-            self._preparing += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._preparing -= 1
-                self._changed.notify_all()
-
-    def _check_open(self) -> None:
-        if self._fault is not None:
-            raise Broken(
-                "the computing thread has failed", remedy="see the server's log; it is to be replaced"
-            )
-        if self._ending or self._closed:
-            raise Stopping("the server stops", retry_after=self.settings.retry_after)
-
-    def _busy(self, problem: str) -> Busy:
-        return Busy(problem, retry_after=self.settings.retry_after)
-
-    def _prepare(self, item: Source) -> Prompt:
-        """Decode, cut and tokenise; only the patches of a picture outlive this."""
-        made = item if isinstance(item, Item) else item()
-        model, limit = self.model, self.model.settings.max_prompt_tokens
-        if made.image is None:
-            return Prompt(model.prompter.ids(made.text, 0, limit))
-        identity = model.pictures.identify(made.image)
-        patches = model.pictures.read(made.image, remember=False)
-        ids = model.prompter.ids(made.text, model.pictures.spec.tokens(identity.grid), limit)
-        return Prompt(ids, None, identity.digest, identity.grid, patches)
-
-    def _submit(self, job: Job) -> None:
-        job.answer.add_done_callback(lambda _: self._forget(job))
-        with self._changed:
-            if self._fault is not None or self._ending:
-                self._check_open()
-            if sum(one.nbytes for one in self._queue) + job.nbytes > self.settings.max_waiting_mib * MIB:
-                raise self._busy("the pictures that wait fill their memory")
-            self._live.add(job)
-            self._queue.append(job)
-            self._changed.notify_all()
-
-    def _forget(self, job: Job) -> None:
-        with self._changed:
-            self._live.discard(job)
-            self._changed.notify_all()
-
     def _run(self) -> None:
         try:
-            while (jobs := self._next()) is not None:
-                self._turn(jobs)
+            while self._intake.wait(lambda: self.scheduler.busy):
+                self._turn()
         except BaseException as error:  # whatever it is: nobody may be left waiting
             self._break(error)
 
-    def _next(self) -> list[Job] | None:
-        """The prompts of a turn, oldest first; waits if there is nothing to do at all; None at the end."""
-        with self._changed:
-            while not self._queue and not self.scheduler.busy and not self._ending:
-                self._changed.wait()
-            if self._ending:
-                return None
-            jobs: list[Job] = []
-            tokens = 0
-            while self._queue:
-                tokens += len(self._queue[0].prompt.ids)
-                if jobs and tokens > self.settings.turn_tokens:
-                    break
-                jobs.append(self._queue.popleft())
-            return jobs
-
-    def _turn(self, jobs: Sequence[Job]) -> None:
+    def _turn(self) -> None:
+        """Compute one unit, by whose turn it is."""
         self.scheduler.leave(lambda job: job.answer.done())
+        unit = self._turns.next(prompts=self._intake.queued, rows=self.scheduler.busy)
+        if unit == "step":
+            _deliver(self.scheduler.step())
+        elif unit == "prompts":
+            self._prompts(self._intake.take(self.settings.turn_tokens))
+
+    def _prompts(self, jobs: Sequence[Job]) -> None:
         for reason in ("never", "auto", "always"):
             group = [job for job in jobs if job.reason == reason and not job.answer.done()]
             lengths = [len(job.prompt.ids) for job in group]
             for batch in batches(lengths, self.settings.turn_tokens, padding=PADDING):
                 self._enter([group[number] for number in batch], reason)
-        _deliver(self.scheduler.step())
 
     def _enter(self, jobs: Sequence[Job], reason: Reason) -> None:
         """Compute a batch of prompts; where one of them is at fault, the others do not pay for it."""
@@ -261,18 +182,12 @@ class Worker:
             return
         _deliver(done)
         for job in refused:
-            _refuse(job, self._busy("the queue of reasoning rows is full"))
+            _refuse(job, self._intake.busy("the queue of reasoning rows is full"))
 
     def _break(self, error: BaseException) -> None:
         """Answer everybody; from now on, liveness fails."""
-        import logging
-
         logging.getLogger(__name__).critical("the computing thread has failed", exc_info=error)
-        with self._changed:
-            self._fault = error
-            left = list(self._live)
-            self._queue.clear()
-            self._changed.notify_all()
+        left = self._intake.fail(error)
         for job in left:
             _refuse(job, Broken("the computing thread has failed", remedy="try another replica"))
 
