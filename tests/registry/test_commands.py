@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -66,6 +67,12 @@ def test_the_whole_way(says: Says, packages: Packages) -> None:
     assert Path(".trace/registry.db").is_file()
     assert "trace 1.1.0  production" in says("list")[1]
     assert says("list", "--state", "retired")[1].count("trace 1.0.0") == 1
+    md5 = says("md5", "trace")[1].strip()
+    assert (md5, json.loads(says("md5", "trace", "--json")[1])) == (
+        says("md5", "trace", "1.1.0")[1].strip(),
+        {"md5": md5},
+    )
+    assert re.fullmatch(r"[0-9a-f]{32}\.dir", md5)
     assert says("rollback", "trace", "--why", "slow", "--as", "dea")[1] == "trace 1.0.0: production\n"
     assert "production > retired, retired > production" in says("log")[1]
     entries = json.loads(says("log", "--json", "--after", "9")[1])
@@ -110,6 +117,7 @@ def test_what_the_rules_refuse_ends_with_three_and_says_what_would_help(
         (("list", "--rules", "none.yaml"), 1, "promotion rules not found"),
         (("list", "--state", "best"), 2, "best"),
         (("show", "trace", "9.9.9"), 1, "no version trace 9.9.9"),
+        (("md5", "trace"), 1, "no version of trace is in production"),
         (("approve", "1", "--why", "x"), 2, "--evidence"),
         (("request", "trace", "1.0.0"), 2, "--why"),
         (("register", "nowhere", "--as", "ann"), 1, "file not found"),
@@ -169,5 +177,5 @@ def test_the_choices_are_the_states() -> None:
     assert isinstance(trace.commands["registry"], click.Group)
     assert set(registry_group.commands) == {
         "register", "list", "show", "request", "approve", "reject", "withdraw", "canary", "promote", "abort",
-        "rollback", "log", "verify", "deliver",
+        "rollback", "log", "verify", "deliver", "md5",
     }  # fmt: skip

@@ -152,6 +152,22 @@ def show_command(name: str, version: str, url: str, rules: Path | None, as_data:
         _say({"version": found, "requests": asked}, as_data, about_version(found, asked))
 
 
+@registry_group.command("md5")
+@click.argument("name")
+@click.argument("version", required=False)
+@_reads
+def md5_command(name: str, version: str | None, url: str, rules: Path | None, as_data: bool) -> None:
+    """Print the md5 by which pipelines fetch a version: `--arg champion=`, `--arg model=`.
+
+    It is that of the version in production if none is named, and is the one of dvc.lock.
+    """
+    from trace_retriever.registry.dvc import md5_of_version
+
+    with _opened(url, rules) as registry:
+        found = md5_of_version(registry, name, version)
+        _say({"md5": found}, as_data, found)
+
+
 @registry_group.command("request")
 @_one
 @_WHY
