@@ -76,7 +76,8 @@ def serve_command(
     # What is loaded stays: a full collection would walk it all, and every request would wait half a second.
     gc.collect()
     gc.freeze()
-    asyncio.run(_until_signal(server))
+    with asyncio.Runner(loop_factory=server.loop_factory) as runner:
+        runner.run(_until_signal(server))
 
 
 def _service(

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -62,6 +62,11 @@ class Server:
         self._http = _Http(config)
         self._stopping = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
+        """The event loop that suits it: uvloop where it is installed, which KServe's SDK brings."""
+        return self._http.config.get_loop_factory()
 
     async def serve(self) -> None:
         """Warm up, serve until `stop`, drain."""
