@@ -3,20 +3,17 @@
 `waits`: how often an object is looked at before it is ready; `trouble`: the next status codes.
 """
 
-import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from tests.kubernetes.crds import builtin_faults, faults
+from tests.kubernetes.loopback import Handler, listening
 
-TOKEN = "loopback-only"
 PATH = re.compile(r"/apis/([^/]+)/([^/]+)/namespaces/([^/]+)/([^/]+)/([^/]+)")
 KINDS = {
     "inferenceservices": "InferenceService",
@@ -74,79 +71,32 @@ class Cluster:
         return status
 
 
-class _Handler(BaseHTTPRequestHandler):
-    cluster: Cluster
+class _Handler(Handler):
+    held: Cluster
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def _answer(self, status: int, body: Any) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _refuse(self, status: int, message: str) -> None:
-        self._answer(status, {"kind": "Status", "status": "Failure", "message": message, "code": status})
-
-    def _ready(self) -> bool:
-        self.cluster.requests.append((self.command, self.path))
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self._refuse(401, "Unauthorized")
-        elif self.cluster.trouble:
-            self._refuse(self.cluster.trouble.pop(0), "as the test asked")
-        else:
-            return True
-        return False
-
-    def do_PATCH(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self._ready():
-            return
+    def change(self, body: dict[str, Any]) -> None:
         parts = urlsplit(self.path)
         query, match = parse_qs(parts.query), PATH.fullmatch(parts.path)
         wanted = self.headers["Content-Type"] == "application/apply-patch+yaml" and query["fieldManager"]
         if not (match and wanted and query["fieldValidation"] == ["Strict"]):
-            self._refuse(400, "not a server-side apply")
+            self.refuse(400, "not a server-side apply")
             return
         check = faults if match[1] == "serving.kserve.io" else builtin_faults
         if match[4] not in KINDS or KINDS[match[4]] != body["kind"] or match[5] != body["metadata"]["name"]:
-            self._refuse(400, "body and path disagree")
+            self.refuse(400, "body and path disagree")
         elif wrong := check(body):
-            self._refuse(422, "; ".join(wrong))
+            self.refuse(422, "; ".join(wrong))
         else:
-            self._answer(200, self.cluster.apply(body))
+            self.answer(200, self.held.apply(body))
 
-    def do_GET(self) -> None:
-        if self._ready():
-            match = PATH.fullmatch(urlsplit(self.path).path)
-            found = self.cluster.read(KINDS[match[4]], match[5]) if match else None
-            self._answer(200, found) if found else self._refuse(404, "not found")
+    def get(self) -> None:
+        match = PATH.fullmatch(urlsplit(self.path).path)
+        found = self.held.read(KINDS[match[4]], match[5]) if match else None
+        self.answer(200, found) if found else self.refuse(404, "not found")
 
 
 @contextmanager
 def serving(folder: Path, cluster: Cluster) -> Iterator[Path]:
     """The stand-in at work; yields the kubeconfig that leads to it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"cluster": cluster}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    config = folder / "kubeconfig"
-    place = {"server": f"http://127.0.0.1:{server.server_port}"}
-    config.write_text(
-        json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "here",
-                "clusters": [{"name": "here", "cluster": place}],
-                "users": [{"name": "me", "user": {"token": TOKEN}}],
-                "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-            }
-        )
-    )
-    try:
+    with listening(folder, _Handler, cluster) as config:
         yield config
-    finally:
-        server.shutdown()
-        server.server_close()

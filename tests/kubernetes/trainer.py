@@ -3,29 +3,33 @@
 Each machine of a job is a process group; machines that fail are started again, as a Job's controller does.
 """
 
-import json
 import re
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from crds import faults  # type: ignore[import-not-found]
 from nodes import PYTHON, Node, free_port, pod_environment  # type: ignore[import-not-found]
+from tests.kubernetes.loopback import TOKEN, Handler, listening
 
-TOKEN = "loopback-only"
+__all__ = ["TOKEN", "Trainer", "serving"]
 
 
 @dataclass
 class Trainer:
-    """What the server holds; `trouble`: the next status codes, `backoff`: restarts of machines."""
+    """What the server holds.
+
+    `trouble`: the next status codes, `backoff`: restarts of machines, `lingers`: how often a job is still
+    seen after its removal.
+    """
 
     folder: Path
     backoff: int = 2
+    lingers: int = 0
     trouble: list[int] = field(default_factory=list)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     machines: dict[str, list[Any]] = field(default_factory=dict)
@@ -57,8 +61,10 @@ class Trainer:
     def _control(self, body: dict[str, Any], nodes: list[Any]) -> None:
         left = self.backoff
         while any(node.process.poll() is None or node.process.returncode for node in nodes):
+            if "deletionTimestamp" in body["metadata"]:
+                return
             for node in nodes:
-                if node.process.poll():
+                if node.process.poll() and "deletionTimestamp" not in body["metadata"]:
                     if not left:
                         for other in nodes:  # a Job that failed takes its other pods down
                             if other.process.poll() is None:
@@ -74,8 +80,30 @@ class Trainer:
     def _end(body: dict[str, Any], kind: str, message: str) -> None:
         body["status"]["conditions"].append(_condition(kind, message))
 
+    def remove(self, name: str) -> None:
+        """Take a job's machines away; the job itself goes after them."""
+        if (body := self.jobs.get(name)) and "deletionTimestamp" not in body["metadata"]:
+            body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+            self._kill(self.machines.pop(name))
+            if not self.lingers:
+                del self.jobs[name]
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """A job as it is now."""
+        found = self.jobs.get(name)
+        if found and "deletionTimestamp" in found["metadata"]:
+            self.lingers -= 1
+            if self.lingers <= 0:
+                self.jobs.pop(name)
+        return found
+
     def stop(self) -> None:
-        for node in (node for nodes in self.machines.values() for node in nodes):
+        for nodes in self.machines.values():
+            self._kill(nodes)
+
+    @staticmethod
+    def _kill(nodes: list[Any]) -> None:
+        for node in nodes:
             if node.process.poll() is None:
                 node.kill()
 
@@ -90,90 +118,47 @@ def _condition(kind: str, message: str) -> dict[str, str]:
     }
 
 
-class _Handler(BaseHTTPRequestHandler):
-    trainer: Trainer
+class _Handler(Handler):
+    held: Trainer
 
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-    def _answer(self, status: int, body: Any) -> None:
-        plain = isinstance(body, str)
-        content = body.encode() if plain else json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "text/plain" if plain else "application/json")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def _refuse(self, status: int, message: str) -> None:
-        self._answer(status, {"kind": "Status", "status": "Failure", "message": message, "code": status})
-
-    def _ready(self) -> bool:
-        self.trainer.requests.append((self.command, self.path.split("?")[0]))
-        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
-            self._refuse(401, "Unauthorized")
-        elif self.trainer.trouble:
-            self._refuse(self.trainer.trouble.pop(0), "as the test asked")
-        else:
-            return True
-        return False
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        if not self._ready():
-            return
+    def change(self, body: dict[str, Any]) -> None:
         if wrong := faults(body):
-            self._refuse(422, "; ".join(wrong))
-        elif body["metadata"]["name"] in self.trainer.jobs:
-            self._refuse(409, "already exists")
+            self.refuse(422, "; ".join(wrong))
+        elif body["metadata"]["name"] in self.held.jobs:
+            self.refuse(409, "already exists")
         else:
-            self.trainer.start(body)
-            self._answer(201, body)
+            self.held.start(body)
+            self.answer(201, body)
 
-    def do_GET(self) -> None:
-        if not self._ready():
-            return
+    def get(self) -> None:
         if match := re.search(r"/trainjobs/([^/?]+)", self.path):
-            job = self.trainer.jobs.get(match[1])
-            self._answer(200, job) if job else self._refuse(404, "not found")
+            job = self.held.read(match[1])
+            self.answer(200, job) if job else self.refuse(404, "not found")
         elif match := re.search(r"/pods/([^/?]+)/log", self.path):
-            text = (self.trainer.folder / f"{match[1]}.log").read_text()
-            self._answer(200, "\n".join(text.splitlines()[-40:]))
+            text = (self.held.folder / f"{match[1]}.log").read_text()
+            self.answer(200, "\n".join(text.splitlines()[-40:]))
         else:
             name, node = re.search(r"jobset-name%3D([^%&]+).*index%3D(\d+)", self.path).groups()  # type: ignore[union-attr]
             made = {"name": f"{name}-{node}", "creationTimestamp": "2026-01-01T00:00:00Z"}
-            there = [{"metadata": made}] if name in self.trainer.machines else []
-            self._answer(200, {"kind": "PodList", "apiVersion": "v1", "items": there})
+            there = [{"metadata": made}] if name in self.held.machines else []
+            self.answer(200, {"kind": "PodList", "apiVersion": "v1", "items": there})
 
-    def do_DELETE(self) -> None:
-        if self._ready():
-            self.trainer.jobs.pop(self.path.split("?")[0].rsplit("/", 1)[1], None)
-            self._answer(200, {"kind": "Status", "status": "Success"})
+    def delete(self, options: dict[str, Any]) -> None:
+        name = self.path.split("?")[0].rsplit("/", 1)[1]
+        found, meant = self.held.jobs.get(name), options.get("preconditions", {}).get("uid")
+        if found and meant not in (None, found["metadata"]["uid"]):
+            self.refuse(409, "the uid in the precondition is another object's")
+        else:
+            self.held.remove(name)
+            self.answer(200, {"kind": "Status", "status": "Success"})
 
 
 @contextmanager
 def serving(folder: Path) -> Iterator[tuple[Trainer, Path]]:
     """The stand-in at work, and the kubeconfig that leads to it."""
     trainer = Trainer(folder)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"trainer": trainer}))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    config = folder / "kubeconfig"
-    place = {"server": f"http://127.0.0.1:{server.server_port}"}
-    config.write_text(
-        json.dumps(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "current-context": "here",
-                "clusters": [{"name": "here", "cluster": place}],
-                "users": [{"name": "me", "user": {"token": TOKEN}}],
-                "contexts": [{"name": "here", "context": {"cluster": "here", "user": "me"}}],
-            }
-        )
-    )
-    try:
-        yield trainer, config
-    finally:
-        trainer.stop()
-        server.shutdown()
-        server.server_close()
+    with listening(folder, _Handler, trainer) as config:
+        try:
+            yield trainer, config
+        finally:
+            trainer.stop()

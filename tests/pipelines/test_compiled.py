@@ -95,7 +95,9 @@ def test_the_train_task_of_several_machines_is_small_and_knows_its_train_job(
     assert container["resources"]["resourceMemoryLimit"] == "4Gi"
     assert not {"nodeSelector", "emptyDirMounts"} & set(around)
     assert around["pvcMount"][0]["mountPath"] == "/shared"
-    assert {"name": "TRACE_NAMESPACE", "fieldPath": "metadata.namespace"} in around["fieldPathAsEnv"]
+    fields = {item["name"]: item["fieldPath"] for item in around["fieldPathAsEnv"]}
+    assert fields["TRACE_NAMESPACE"] == "metadata.namespace"
+    assert (fields["TRACE_POD_NAME"], fields["TRACE_POD_UID"]) == ("metadata.name", "metadata.uid")
     [given] = [item["value"] for item in container["env"] if item["name"] == "TRACE_TRAIN_CLUSTER"]
     handed = ClusterSettings.model_validate_json(given)
     assert handed.pod("train") == settings.pod("train")

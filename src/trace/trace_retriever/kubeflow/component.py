@@ -92,10 +92,12 @@ def _run(step: str, section: Section, paths: Mapping[str, Path], out: Artifact, 
     """Run the step here, or have a TrainJob run it. What is carried to an object store holds no links."""
     if cluster := cluster_of(step):
         from trace_retriever.config.train import TrainConfig
+        from trace_retriever.kubernetes.lifetime import Owner
         from trace_retriever.kubernetes.remote import run_train_job
 
         assert isinstance(section, TrainConfig)
-        return run_train_job(section, cluster, inputs=paths, out=Path(out.path), report=report)
+        owner = Owner.from_environment()
+        return run_train_job(section, cluster, inputs=paths, out=Path(out.path), report=report, owner=owner)
     return run_step(
         step,
         section,

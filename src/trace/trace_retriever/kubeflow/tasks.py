@@ -13,12 +13,15 @@ from trace_retriever.kubeflow.multi_node import (
     watcher_pod,
 )
 from trace_retriever.kubeflow.remote import ENDPOINT, REMOTE
+from trace_retriever.kubernetes.lifetime import POD_NAME, POD_UID
 
 if TYPE_CHECKING:
     from kfp.dsl import PipelineTask
 
 # The pod's label that names the run; as a parameter of the task it would make every cache key new.
 RUN_LABEL = "metadata.labels['pipeline/runid']"
+# What a task must know of its pod to start a TrainJob that goes with it.
+_OWN_POD = {NAMESPACE: "metadata.namespace", POD_NAME: "metadata.name", POD_UID: "metadata.uid"}
 
 
 def configure(task: "PipelineTask", step: str, settings: ClusterSettings) -> "PipelineTask":
@@ -49,7 +52,8 @@ def configure(task: "PipelineTask", step: str, settings: ClusterSettings) -> "Pi
     kubernetes.use_field_path_as_env(task, env_name=RUN, field_path=RUN_LABEL)
     if several:
         task.set_env_variable(TRAIN_CLUSTER, as_variable(settings))
-        kubernetes.use_field_path_as_env(task, env_name=NAMESPACE, field_path="metadata.namespace")
+        for name, path in _OWN_POD.items():
+            kubernetes.use_field_path_as_env(task, env_name=name, field_path=path)
     kubernetes.set_image_pull_policy(task, settings.image_pull_policy)
     if settings.image_pull_secrets:
         kubernetes.set_image_pull_secrets(task, list(settings.image_pull_secrets))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from trace_retriever.kubernetes.client import SECONDS, ClusterError, Namespace
+from trace_retriever.kubernetes.lifetime import RUN_ANNOTATION
 
 __all__ = ["ClusterError", "State", "TrainJobs"]
 
@@ -20,11 +21,15 @@ class State:
         end: `Complete`, `Failed`, or empty while it runs.
         message: the cluster's word on it.
         uid: which object of that name it is.
+        leaving: it was removed, and goes once its pods are gone.
+        run: the pipeline's run whose it is; empty where none started it.
     """
 
     end: str
     message: str
     uid: str
+    leaving: bool = False
+    run: str = ""
 
 
 class TrainJobs(Namespace):
@@ -65,10 +70,19 @@ class TrainJobs(Namespace):
         held = [c for c in found.get("status", {}).get("conditions", []) if c["status"] == "True"]
         end = next((c for c in held if c["type"] in ENDS), None)
         last = end or (held[-1] if held else {})
-        return State(end["type"] if end else "", str(last.get("message", "")), found["metadata"]["uid"])
+        meta = found["metadata"]
+        return State(
+            end=end["type"] if end else "",
+            message=str(last.get("message", "")),
+            uid=meta["uid"],
+            leaving="deletionTimestamp" in meta,
+            run=(meta.get("annotations") or {}).get(RUN_ANNOTATION, ""),
+        )
 
-    def remove(self, name: str) -> None:
-        """Remove a TrainJob and its pods."""
+    def remove(self, name: str, uid: str | None = None) -> None:
+        """Remove a TrainJob and its pods; given a uid, that one and no later one of its name."""
+        options: dict[str, Any] = {"propagationPolicy": "Foreground"}
+        options |= {"preconditions": {"uid": uid}} if uid else {}
         self._call(
             lambda: self._objects.delete_namespaced_custom_object(
                 GROUP,
@@ -76,7 +90,7 @@ class TrainJobs(Namespace):
                 self.namespace,
                 PLURAL,
                 name,
-                propagation_policy="Foreground",
+                body=options,
                 _request_timeout=SECONDS,
             ),
             passed=404,

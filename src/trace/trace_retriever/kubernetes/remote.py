@@ -3,17 +3,17 @@
 import json
 import os
 import shutil
-import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
 from trace_retriever.config.cluster import ClusterSettings
 from trace_retriever.config.train import TrainConfig
-from trace_retriever.errors import ConfigError, TraceError
+from trace_retriever.errors import ConfigError
 from trace_retriever.io.files import atomic_directory, digest_bytes, digest_tree, read_json, write_json
-from trace_retriever.kubernetes.api import State, TrainJobs
+from trace_retriever.kubernetes.api import TrainJobs
+from trace_retriever.kubernetes.lifetime import RUN, Owner
 from trace_retriever.kubernetes.train_job import train_job
+from trace_retriever.kubernetes.watch import Watched
 from trace_retriever.step import Metrics
 
 POLL_SECONDS = 10.0
@@ -27,6 +27,7 @@ def run_train_job(
     out: Path,
     report: Path,
     poll: float = POLL_SECONDS,
+    owner: Owner | None = None,
 ) -> Metrics:
     """Train as a TrainJob and wait for it; leaves what `run_step("train", …)` leaves.
 
@@ -40,6 +41,7 @@ def run_train_job(
         inputs: argument name → path. What is not on a shared volume is copied to it.
         out, report: where outputs go.
         poll: seconds between looks.
+        owner: the pod of this process, if the job is to go with it; else the job runs on when this ends.
 
     Returns:
         The metrics.
@@ -48,15 +50,16 @@ def run_train_job(
         ConfigError: no shared volume, or params and cluster do not fit.
         ClusterError: the cluster refuses or cannot be reached.
         TraceError: training failed; carries the end of the first machine's log.
+        Cancelled: SIGTERM, where there is an owner; the job is removed.
     """
     digests = {name: digest_tree(path) for name, path in sorted(inputs.items())}
     identity = json.dumps({"config": config.model_dump(mode="json"), "inputs": digests}, sort_keys=True)
     name = f"train-{digest_bytes(identity.encode())[7:19]}"
     folder = _shared_folder(settings) / name
     placed = {key: _placed(path, settings, folder / "inputs" / key) for key, path in inputs.items()}
-    body = train_job(name, settings, config, folder, placed, os.environ.get("TRACE_RUN", ""))
+    body = train_job(name, settings, config, folder, placed, os.environ.get(RUN, ""), owner)
     write_json(folder / "params.yaml", {"train": config.model_dump(mode="json")})  # JSON is YAML
-    _watch(TrainJobs(settings.namespace), name, body, poll)
+    Watched(TrainJobs(settings.namespace), name, poll).run(body, owner)
     for source, target in ((folder / "out", out), (folder / "report", report)):
         with atomic_directory(target) as new:
             shutil.copytree(source, new, dirs_exist_ok=True)
@@ -85,47 +88,3 @@ def _placed(path: Path, settings: ClusterSettings, target: Path) -> Path:
         with atomic_directory(target) as new:
             shutil.copytree(path, new, dirs_exist_ok=True, symlinks=True)
     return target
-
-
-def _watch(jobs: TrainJobs, name: str, body: Mapping[str, object], poll: float) -> None:
-    """Run the job to its end; one that failed earlier is started again."""
-    if (earlier := jobs.state(name)) and earlier.end == "Failed":
-        jobs.remove(name)
-        while jobs.state(name) is not None:
-            time.sleep(poll)
-    created = jobs.create(dict(body))
-    print(f"TrainJob {name}: {'created' if created else 'watched: it runs already'}", file=sys.stderr)
-    said: str | None = None
-    shown = ""
-    while True:
-        state = jobs.state(name)
-        if state is None:
-            raise TraceError(f"TrainJob {name} was removed while it ran", remedy="run the same command again")
-        if state.message != said:
-            said = state.message
-            print(f"TrainJob {name}: {said or 'waits'}", file=sys.stderr)
-        log = jobs.log(name)
-        shown = _show(log, shown)
-        if state.end:
-            _finish(jobs, name, state, log)
-            return
-        time.sleep(poll)
-
-
-def _show(log: str, shown: str) -> str:
-    """Print the lines of a log's end that were not printed before."""
-    lines, before = log.splitlines(), shown.splitlines()
-    seen = next((n for n in range(len(lines), 0, -1) if lines[:n] == before[-n:]), 0)
-    for line in lines[seen:]:
-        print(f"  {line}", file=sys.stderr)
-    return log or shown
-
-
-def _finish(jobs: TrainJobs, name: str, state: State, log: str) -> None:
-    if state.end == "Failed":  # left there for a person to look at
-        raise TraceError(
-            f"TrainJob {name} failed: {state.message}\n{log.rstrip()}",
-            where=f"namespace {jobs.namespace}",
-            remedy="mend the cause and run the same command: it goes on from the last checkpoint",
-        )
-    jobs.remove(name)

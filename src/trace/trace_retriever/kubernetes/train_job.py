@@ -7,6 +7,7 @@ from typing import Any
 from trace_retriever.config.cluster import ClusterSettings
 from trace_retriever.config.train import TrainConfig
 from trace_retriever.errors import ConfigError
+from trace_retriever.kubernetes.lifetime import RUN, Owner
 from trace_retriever.kubernetes.pod import claims, environment, labels, placement, resources
 from trace_retriever.kubernetes.runtime import API, NODE
 
@@ -37,6 +38,7 @@ def train_job(
     folder: Path,
     inputs: Mapping[str, Path],
     run: str = "",
+    owner: Owner | None = None,
 ) -> dict[str, Any]:
     """Render a TrainJob.
 
@@ -46,6 +48,7 @@ def train_job(
         config: the params, held against that size.
         folder, inputs: see `train_command`; all must lie on the pod's volumes.
         run: the pipeline's run that it belongs to, for the manifest.
+        owner: the pod that it goes with; without one it stays until somebody removes it.
 
     Raises:
         ConfigError: params and size disagree, or a path that the machines do not share.
@@ -61,11 +64,16 @@ def train_job(
             )
     # The pods of a TrainJob share their work in progress: that is where a lost one goes on.
     own = [{"name": "TRACE_WORK", "value": str(folder / "work")}]
-    own += [{"name": "TRACE_RUN", "value": run}] if run else []
+    own += [{"name": RUN, "value": run}] if run else []
     return {
         "apiVersion": API,
         "kind": "TrainJob",
-        "metadata": {"name": name, "namespace": settings.namespace, "labels": labels("train")},
+        "metadata": {
+            "name": name,
+            "namespace": settings.namespace,
+            "labels": labels("train"),
+            **(owner.metadata() if owner else {}),
+        },
         "spec": {
             "runtimeRef": {
                 "apiGroup": "trainer.kubeflow.org",
