@@ -48,9 +48,9 @@ seeds: setup  ## train and evaluate further seeds; writes results/seeds.json
 images:  ## build the container images with buildah, podman or docker
 	scripts/images.sh
 
-image-check: setup  ## run every command and component in the built CPU image: no root, no network
+image-check: setup  ## run every command and component in the built CPU image: no root, network only where a task needs it
 	scripts/image_check.sh
-	work=$$(mktemp -d) && python scripts/image_components.py $$work && rm -rf $$work
+	work=$$(mktemp -d) && python -m scripts.image_components $$work && rm -rf $$work
 
 lock: setup  ## resolve pyproject.toml again into requirements.lock
 	scripts/lock.sh
