@@ -39,3 +39,6 @@ milliseconds=$((($(date +%s%N) - started) / 1000000))
 grep -q "Data and pipelines are up to date" .repro.log || { cat .repro.log >&2; echo "chain: a second run found something to do" >&2; exit 1; }
 echo "a second run had nothing to do and took $milliseconds ms"
 trace verify models/registered
+
+# the study of the paper's questions on what the chain has made: every variant and probe, at a size that means nothing
+python experiments/run.py --quick 2>.study.log || { tail -n 40 .study.log >&2; exit 1; }

@@ -79,6 +79,19 @@ class Study(Section):
         return [*self.data.train_pairs, *(self.data.transfer_pairs if transfer else [])]
 
 
+def toy(study: Study) -> Study:
+    """The same variants at a size that shows that everything runs, and nothing else: one seed, six "
+    "updates."""
+    changes = {
+        "data": {"sizes": {"train": 40, "test": 4}},
+        "base": {"steps": 6, "batch": 12, "warmup": 1},
+        "backbones": {name: {"pretraining": {"steps": 6, "batch": 8, "exam": 4}} for name in study.backbones},
+        "variants": {name: {"seeds": 1} for name in study.variants},
+    }
+    content = study.model_dump(mode="json", by_alias=True)
+    return Study.model_validate(merged(content, changes), strict=False)
+
+
 def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     """Nested params with some of them changed."""
     found = dict(base)

@@ -1,0 +1,1 @@
+"""The ten questions, a module each: tables in, an `Answer` out."""
