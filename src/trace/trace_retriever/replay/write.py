@@ -68,9 +68,9 @@ def large_checks() -> list[dict[str, Any]]:
     from trace_retriever.training.worker import recompute_activations
 
     params, found = AdaptParams(tuning="lora"), []
+    network = adapted(build(CONFIG), params)
+    use_flash(network)
     for recompute in (False, True):
-        network = adapted(build(CONFIG), params)
-        use_flash(network)
         if recompute:
             recompute_activations(network)
         figures = check(network, params.rank, rows=4, length=512, recompute=recompute)
