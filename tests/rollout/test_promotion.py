@@ -220,3 +220,21 @@ def test_the_first_version_of_all_has_the_service_to_itself(setup: Setup) -> Non
     assert percents(setup) == [None]
     assert not target.has_champion
     assert target.address().startswith("http://trace-retriever-m-")
+
+
+def test_a_task_that_was_killed_after_it_had_decided_ends_as_it_would_have(setup: Setup) -> None:
+    assert "in production" in setup.roll_out()
+    applied = len(setup.cluster.applied)
+    (setup.folder / "summary.md").unlink()
+    assert "in production" in setup.roll_out()
+    assert len(setup.cluster.applied) == applied
+
+
+def test_one_that_was_sent_back_stays_so_with_the_reason_when_the_task_is_tried_again(setup: Setup) -> None:
+    setup.prometheus.errors[prefix(setup, "2.0.0")] = 0.6
+    with pytest.raises(RolledBack):
+        setup.roll_out()
+    applied = len(setup.cluster.applied)
+    with pytest.raises(RolledBack, match=r"2\.0\.0 was sent back: errors: "):
+        setup.roll_out()
+    assert len(setup.cluster.applied) == applied

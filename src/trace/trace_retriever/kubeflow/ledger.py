@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from trace_retriever.errors import DataError
+from trace_retriever.errors import DataError, Refused, TraceError
 
 LEDGER, RUN, COMMIT = "TRACE_LEDGER", "TRACE_RUN", "TRACE_COMMIT"
 STATES = ("running", "done", "refused", "failed")
@@ -124,7 +124,8 @@ def noted(step: str, fields: dict[str, str]) -> Iterator[Entry]:
         yield entry
         entry.state = entry.state if entry.state != "running" else "done"
     except BaseException as error:
-        entry.state, entry.problem = "failed", str(error) or type(error).__name__
+        refused = isinstance(error, TraceError) and error.exit_code == Refused.exit_code
+        entry.state, entry.problem = "refused" if refused else "failed", str(error) or type(error).__name__
         raise
     finally:
         entry.seconds = round(time.time() - entry.started, 1)

@@ -138,7 +138,7 @@ def _line(entry: Entry) -> str:
 def _failure(entries: list[Entry], directory: Path) -> TraceError:
     said = [f"{entry.name}: {entry.problem}" for entry in entries if entry.problem]
     said += [f"{entry.name}: {shown_state(entry)}" for entry in entries if entry.state == "running"]
-    problem = "the run failed: " + ("\n    ".join(said) or "before any task began")
+    problem = "the run failed: " + ("\n    ".join(dict.fromkeys(said)) or "before any task began")
     remedy = f"see run.log; `--out {directory}` with the same command goes on from here"
     if any(entry.state == "refused" for entry in entries):
         return Refused(problem, metrics={}, where=directory, remedy=remedy)

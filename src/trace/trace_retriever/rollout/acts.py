@@ -4,11 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from trace_retriever.registry.registry import Registry
-from trace_retriever.registry.types import Actor, State, Version
-from trace_retriever.rollout.errors import RolloutError
+from trace_retriever.registry.types import Act, Actor, State, Version
+from trace_retriever.rollout.errors import RolledBack, RolloutError
 from trace_retriever.rollout.steps import Say
 
 LONGEST = 1900  # characters; the registry takes 2000
+_ASK = "request and approve it: `trace registry request`, `trace review`"
+_ANEW = "it does not come again: correct it, and register it under another version"
+_REMEDIES = {
+    State.CANDIDATE: _ASK,
+    State.REQUESTED: "have it approved: `trace review`",
+    State.REJECTED: _ANEW,
+    State.PRODUCTION: "it has all of the traffic; `trace registry list` says what else there is",
+    State.RETIRED: _ANEW,
+}
 
 
 def need_deployable(version: Version) -> None:
@@ -19,9 +28,27 @@ def need_deployable(version: Version) -> None:
     """
     if version.state not in (State.APPROVED, State.CANARY):
         raise RolloutError(
-            f"{version.label} is {version.state}, not approved",
-            remedy="request and approve it: `trace registry request`, `trace review`",
+            f"{version.label} is {version.state}, not approved", remedy=_REMEDIES[version.state]
         )
+
+
+def need_undecided(registry: Registry, version: Version) -> None:
+    """Refuse a version that a rollout has sent back, such as when a task that did so is tried again.
+
+    Raises:
+        RolledBack: carries the reason that the log has.
+    """
+    last = registry.history(version.name, version.version)[-1]
+    if version.state is State.RETIRED and last.act is Act.ABORT:
+        why = last.details.get("why")
+        raise RolledBack(f"{version.label} was sent back: {why}", remedy=_REMEDIES[State.RETIRED])
+
+
+def promoted_because(registry: Registry, version: Version) -> str | None:
+    """Why a rollout put a version into production; None where that is not the last that happened to it."""
+    last = registry.history(version.name, version.version)[-1]
+    in_production = version.state is State.PRODUCTION and last.act is Act.PROMOTE
+    return str(last.details.get("why")) if in_production else None
 
 
 def begin(registry: Registry, version: Version, *, by: Actor, say: Say) -> Version:

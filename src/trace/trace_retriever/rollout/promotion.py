@@ -20,7 +20,14 @@ from trace_retriever.kubeflow.artifacts import Artifact
 from trace_retriever.kubeflow.ledger import Entry, noted
 from trace_retriever.registry.registry import VARIABLE, Registry, open_registry
 from trace_retriever.registry.types import Actor, State, Version
-from trace_retriever.rollout.acts import abort, begin, finish, need_deployable
+from trace_retriever.rollout.acts import (
+    abort,
+    begin,
+    finish,
+    need_deployable,
+    need_undecided,
+    promoted_because,
+)
 from trace_retriever.rollout.arguments import section_from
 from trace_retriever.rollout.cluster import ClusterTarget
 from trace_retriever.rollout.errors import RolledBack, RolloutError
@@ -122,21 +129,43 @@ def rollout_component(
 ) -> None:
     """Component `rollout`: the steps, then all of the traffic, or back.
 
+    A try that follows one which was killed after it had decided ends as that one would have.
+
     Raises:
         RolledBack: a rule was broken; the champion has all of the traffic.
     """
     how = section_from(RolloutRules, rollout, "rollout")
+    if _promoted_before(name, version, manifest, rules, summary):
+        return
     with _trying("rollout", name, version, manifest, rules, how, serving) as (task, target, entry):
         outcome = run_steps(target, how, print)
         entry.metrics = {"passed": outcome.passed, "percent": outcome.percent, "reason": outcome.reason}
         word = "in production" if outcome.passed else f"sent back at {outcome.percent} %"
-        write_atomic(Path(summary.path), f"# {task.version.label}: {word}\n\n{outcome.reason}\n")
+        _say_outcome(summary, f"{task.version.label}: {word}", outcome.reason)
         if not outcome.passed:
             raise RolledBack(outcome.reason)
         target.promote()
         finish(
             task.registry, task.version, by=task.by, why=outcome.reason, figures=outcome.figures, say=print
         )
+
+
+def _promoted_before(
+    name: str, version: str, manifest: str, rules: Mapping[str, Any], summary: Artifact
+) -> bool:
+    """Whether an earlier try of this task was killed once all was done; its outcome is then this one's."""
+    with _opened(name, version, manifest, rules) as task:
+        why = promoted_because(task.registry, task.version)
+        if why is None:
+            return False
+        with noted("rollout", {"version": version}) as entry:
+            entry.metrics = {"passed": True, "percent": 100, "reason": why}
+            _say_outcome(summary, f"{task.version.label}: in production", why)
+        return True
+
+
+def _say_outcome(summary: Artifact, heading: str, reason: str) -> None:
+    write_atomic(Path(summary.path), f"# {heading}\n\n{reason}\n")
 
 
 @contextmanager
@@ -152,6 +181,7 @@ def _trying(
     """A task on the canary: what fails in it sends the canary back, in the cluster first."""
     settings = section_from(DeploySettings, serving, "serving")
     with noted(step, {"version": version}) as entry, _opened(name, version, manifest, rules) as task:
+        need_undecided(task.registry, task.version)
         canary = begin(task.registry, task.version, by=task.by, say=print)
         target = ClusterTarget.of(task.registry, canary, settings, print, how.ready_seconds)
         try:
