@@ -1,10 +1,10 @@
 """The REST face: Open Inference Protocol v2, KServe's v1, and what machines ask for."""
 
 import asyncio
-import json
 from collections.abc import Coroutine
 from typing import Annotated, Any, TypeVar
 
+import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse
@@ -174,7 +174,8 @@ def _headers(request: Request) -> dict[str, str]:
 
 
 def _json(content: Any) -> Response:
-    return Response(json.dumps(content, ensure_ascii=False), media_type="application/json")
+    # A vector is hundreds of numbers: the standard library takes twenty times as long, on the event loop.
+    return Response(orjson.dumps(content), media_type="application/json")
 
 
 async def _told(_: Request, error: Exception) -> Response:
