@@ -4,9 +4,13 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from tests.story.toy import Story
 
 # Before torch is imported: one thread a process (more are slower on a shared machine), and never a download.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -52,3 +56,11 @@ def made_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     build(sizes, root)
     return root
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> "Story":
+    """The chain at toy size, really trained; for all tests together, who may add variants to it."""
+    from tests.story.toy import tell
+
+    return tell(tmp_path_factory.mktemp("story"))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from scripts.toy import PROFILE, TOY
 from tests.conftest import ROOT
-from tests.story.test_chain import PROFILE, TOY
 
 from trace_retriever.cli import main
 from trace_retriever.config import SECTIONS, load_section

@@ -1,85 +1,22 @@
 """The whole story at toy size: from pictures and words to a registered model, and where it must stop."""
 
 import shutil
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from scripts.toy import PROFILE
+from tests.story.toy import Story
 
 from trace_retriever.cards.manifest import verify_registered
 from trace_retriever.cli import main
-from trace_retriever.config import load_section
 from trace_retriever.errors import DataError, GateFailed, ValidationFailed
 from trace_retriever.io.files import digest_tree, read_json
 from trace_retriever.mbeir.layout import Layout
-from trace_retriever.runner import read_manifest, run_step
-from trace_retriever.step import STEPS, Metrics
+from trace_retriever.runner import read_manifest
+from trace_retriever.step import STEPS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
-
-ROOT = Path(__file__).parents[2]
-PROFILE = ROOT / "profiles" / "tiny.yaml"
-# Smaller still than the tiny profile: what is learnt does not matter here, only what is passed on.
-TOY = (
-    "prepare.openmoji.pictures=14",
-    "prepare.openmoji.train_simple=10",
-    "prepare.openmoji.train_hops=20",
-    "prepare.openmoji.train_relations=20",
-    "prepare.openmoji.train_edits=20",
-    "prepare.openmoji.val=3",
-    "prepare.openmoji.test=5",
-    "backbone.pretraining.steps=3",
-    "backbone.pretraining.warmup=1",
-    "backbone.pretraining.exam=2",
-    "backbone.pretraining.processes=1",
-    "train.steps=2",
-    "train.warmup=1",
-    "train.batch=8",
-    "train.processes=1",
-    "train.validation.every=2",
-    "train.validation.queries=1",
-    "embed.max_trace_tokens=4",
-    "evaluate.examples=2",
-)
-
-
-@dataclass(frozen=True)
-class Story:
-    """A directory in which the steps' default paths are filled."""
-
-    root: Path
-
-    def run(
-        self, name: str, *overrides: str, inputs: Mapping[str, Path] | None = None, variant: str = ""
-    ) -> Metrics:
-        """Run a step on what the steps before it left; `variant` goes to places of its own."""
-        step = STEPS[name]
-        paths = {key: self.root / path for key, path in step.inputs.items()} | dict(inputs or {})
-        return run_step(
-            name,
-            load_section(name, PROFILE, (*TOY, *overrides)),
-            inputs=paths,
-            out=self.root / f"{step.out}{variant}",
-            report=self.root / f"{step.report}{variant}",
-            work_root=self.root / ".trace",
-        )
-
-    def out(self, name: str, variant: str = "") -> Path:
-        return self.root / f"{STEPS[name].out}{variant}"
-
-    def report(self, name: str, variant: str = "") -> Path:
-        return self.root / f"{STEPS[name].report}{variant}"
-
-
-@pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """All steps, in the order of the table."""
-    told = Story(tmp_path_factory.mktemp("story"))
-    for name in STEPS:
-        told.run(name)
-    return told
 
 
 def test_each_step_leaves_its_metrics_and_says_what_it_made_from_what(story: Story) -> None:
