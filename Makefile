@@ -7,7 +7,7 @@ export OMP_NUM_THREADS ?= 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help images image-check setup demo test lint types unit chain pipelines seeds lock clean
+.PHONY: help questions images image-check setup demo test lint types unit chain pipelines seeds lock clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ pipelines: setup  ## compile the pipelines, write the components' pages, lint bo
 
 seeds: setup  ## train and evaluate further seeds; writes results/seeds.json
 	python benchmarks/seeds.py --seed 2 --seed 3
+
+questions: setup  ## rerun the study of the paper's questions on what `make demo` made: some two hours
+	python experiments/run.py
 
 images:  ## build the container images with buildah, podman or docker
 	scripts/images.sh

@@ -84,7 +84,7 @@ def learn_emb(model: TraceModel, states_of: Callable[[], torch.Tensor]) -> None:
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
     for _ in range(30):
         scores = logits(model.network, states_of()[:, -1])
-        nn.functional.cross_entropy(scores, torch.tensor([model.emb_id])).backward()
+        nn.functional.cross_entropy(scores, torch.tensor([model.emb_id])).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad()
 
