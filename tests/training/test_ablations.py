@@ -2,14 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
 from pydantic import ValidationError
 
+from trace_retriever.config import train as train_params
 from trace_retriever.config.train import Position, SamplingParams, TrainConfig
 from trace_retriever.errors import CheckpointError, DataError
 from trace_retriever.mbeir.layout import Layout
+from trace_retriever.model import settings
 from trace_retriever.model.bundle import TraceModel, load_model
 from trace_retriever.model.settings import Settings
 from trace_retriever.training.data import (
@@ -157,6 +160,11 @@ def test_an_ablation_is_not_served(world: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"position: mean_all.*train\.position: before_emb"):
         load_model(tmp_path / "model")
     assert load_model(tmp_path / "model", ablation=True).settings.position == "mean_all"
+
+
+def test_params_and_settings_know_the_same_ablations() -> None:
+    for name in ("Position", "CandidateSide"):
+        assert get_args(getattr(train_params, name)) == get_args(getattr(settings, name))
 
 
 def test_settings_say_nothing_of_ablations_where_there_are_none(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ Shape legend: B rows, T padded length, H hidden size.
 
 import torch
 
-from trace_retriever.config.train import Position
 from trace_retriever.model.batch import Batch
 from trace_retriever.model.forward import last_states
+from trace_retriever.model.settings import Position
 
 
 def pooled(states_BTH: torch.Tensor, batch: Batch, position: Position, mark_id: int | None) -> torch.Tensor:

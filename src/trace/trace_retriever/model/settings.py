@@ -5,7 +5,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from trace_retriever.config.train import CandidateSide, Position
 from trace_retriever.errors import CheckpointError
 from trace_retriever.io.files import read_json, write_json
 from trace_retriever.io.jsonl import describe
@@ -15,6 +14,9 @@ MARK = ":"  # the sign that opens a part of a trace, as in "target : ..."
 FILE = "trace.json"
 
 
+# As in config.train, which is not imported: a step that only loads a model does not depend on those params.
+Position = Literal["before_emb", "emb", "structure", "mean_trace", "mean_all"]
+CandidateSide = Literal["raw", "answer", "full"]
 _ABLATIONS = {"position", "candidates"}
 
 
