@@ -16,7 +16,7 @@ from trace_retriever.kubernetes.commands import train_job_group
 from trace_retriever.registry.commands import registry_group
 from trace_retriever.review.commands import review
 from trace_retriever.rollout.commands import deploy
-from trace_retriever.serving.commands import serve_command
+from trace_retriever.serving.commands import index_command, serve_command
 from trace_retriever.step import STEPS, Step
 
 PATH = click.Path(path_type=Path)
@@ -77,6 +77,7 @@ for _step in STEPS.values():
 trace.add_command(pipeline)
 trace.add_command(train_job_group)
 trace.add_command(registry_group)
+trace.add_command(index_command)
 trace.add_command(serve_command)
 trace.add_command(deploy)
 trace.add_command(review)

@@ -8,6 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from trace_retriever.config.serve import ServeSettings
+    from trace_retriever.search.serving import Kind
     from trace_retriever.serving.retrieve import Sources
     from trace_retriever.serving.server import Server
     from trace_retriever.serving.service import Service
@@ -26,6 +27,9 @@ TOKEN = "TRACE_ADMIN_TOKEN"
 )
 @click.option("--dataset", type=PATH, help="M-BEIR data set whose pools can be named.  [default: none]")
 @click.option("--index", type=PATH, help="Saved index over all candidates.  [default: none; exact search]")
+@click.option(
+    "--index-digest", metavar="SHA256", help="Digest that candidates and index must have; see `trace index`."
+)
 @click.option("--name", default="trace-retriever", show_default=True, help="The model's name on the wire.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--http-port", default=8080, show_default=True, help="REST; 0 takes any.")
@@ -40,6 +44,7 @@ def serve_command(
     embeddings: Path | None,
     dataset: Path | None,
     index: Path | None,
+    index_digest: str | None,
     name: str,
     host: str,
     http_port: int,
@@ -61,9 +66,9 @@ def serve_command(
 
     bounds = load_serve(settings, overrides)
     sources = None if embeddings is None else Sources(embeddings=embeddings, dataset=dataset, index=index)
-    if sources is None and (dataset or index):
-        raise click.UsageError("--dataset and --index need --embeddings")
-    service = _service(model, manifest, sources, bounds, device, dtype)
+    if sources is None and (dataset or index or index_digest):
+        raise click.UsageError("--dataset, --index and --index-digest need --embeddings")
+    service = _service(model, manifest, sources, index_digest, bounds, device, dtype)
     server = Server(
         service,
         name=name,
@@ -80,10 +85,46 @@ def serve_command(
         runner.run(_until_signal(server))
 
 
+@click.command("index")
+@click.option(
+    "--embeddings",
+    type=PATH,
+    default=Path("embeddings/trace"),
+    show_default=True,
+    help="What `trace embed` wrote.",
+)
+@click.option("--out", type=PATH, default=Path("index/trace"), show_default=True, help="Where to.")
+@click.option(
+    "--kind", type=click.Choice(["flat", "ivf-rabitq", "ivf-pq"]), default="ivf-rabitq", show_default=True
+)
+@click.option("--split", default="val", show_default=True, help="Whose queries tune and measure it.")
+@click.option(
+    "--recall",
+    type=click.FloatRange(0, 1),
+    default=0.99,
+    show_default=True,
+    help="Least share of the best k.",
+)
+@click.option("-k", type=click.IntRange(1), default=50, show_default=True, help="Results that count.")
+def index_command(embeddings: Path, out: Path, kind: "Kind", split: str, recall: float, k: int) -> None:
+    """Build an index for `trace serve --index`, pinned to these embeddings and their model.
+
+    Exits with 3, and leaves the old one, where it finds less than --recall of what the exact search finds.
+    """
+    from trace_retriever.search.building import Demand
+    from trace_retriever.serving.indexing import build_index
+
+    made, digest = build_index(embeddings, out, kind=kind, split=split, demand=Demand(recall, k))
+    click.echo(f"{out}: {made.kind}, {made.entries:,} candidates, {made.bytes:,} bytes")
+    click.echo(f"recall@{made.recall_k} {made.recall:.4f} on {made.recall_queries} queries")
+    click.echo(f"trace serve --embeddings {embeddings} --index {out} --index-digest {digest}")
+
+
 def _service(
     model: Path,
     manifest: str | None,
     sources: "Sources | None",
+    index_digest: str | None,
     bounds: "ServeSettings",
     device: str,
     dtype: str,
@@ -98,7 +139,7 @@ def _service(
     from trace_retriever.serving.worker import Worker
 
     identity = identify(model, manifest)
-    retriever = None if sources is None else Retriever(sources, identity.models)
+    retriever = None if sources is None else Retriever(sources, identity.models, index_digest)
     loaded = load_model(model, device=device, dtype=getattr(torch, dtype))
     return Service(Worker(loaded, bounds), identity, retriever)
 

@@ -100,7 +100,7 @@ class Snapshot:
         fast = None if sources.index is None else _load_index(sources.index, matrix, models)
         pools = {} if sources.dataset is None else _pools(sources.dataset, sources.split, matrix, numbers)
         return cls(
-            digest=_digest(matrix, sources.index),
+            digest=served_digest(matrix.digest, sources.index),
             matrix=matrix,
             numbers=numbers,
             table=table,
@@ -160,15 +160,22 @@ class Retriever:
     Args:
         sources: read again at each swap.
         models: digests that the served model goes by.
+        expected: the digest that candidates and index must have at first; None takes any.
 
     Raises:
-        DataError: see `Snapshot.load`.
+        DataError: see `Snapshot.load`; or they have another digest.
     """
 
-    def __init__(self, sources: Sources, models: frozenset[str]) -> None:
+    def __init__(self, sources: Sources, models: frozenset[str], expected: str | None = None) -> None:
         self.sources, self.models = sources, models
         self._swapping = threading.Lock()
         self._snapshot = Snapshot.load(sources, models)
+        if expected is not None and self._snapshot.digest != expected:
+            raise DataError(
+                f"candidates and index have digest {self._snapshot.digest}, expected {expected}",
+                where=sources.index or sources.embeddings,
+                remedy="name those that were approved, or the digest that `trace index` printed",
+            )
 
     @property
     def snapshot(self) -> Snapshot:
@@ -247,8 +254,9 @@ def _rows_of(asked: NDArray[np.int64], numbers: NDArray[np.int64], where: Path) 
     return rows.astype(np.int64)
 
 
-def _digest(matrix: PinnedMatrix, index: Path | None) -> str:
+def served_digest(candidates: str, index: Path | None) -> str:
+    """What a server calls what it searches: one digest of candidates and, where there is one, the index."""
     if index is None:
-        return matrix.digest
+        return candidates
     own = (index / "manifest.json").read_bytes()
-    return digest_bytes(f"{matrix.digest}\0{digest_bytes(own)}".encode())
+    return digest_bytes(f"{candidates}\0{digest_bytes(own)}".encode())
