@@ -1,5 +1,11 @@
+import shutil
+from pathlib import Path
+
 import pytest
 from tests.review.made import ANN, BEN, EVE, EVIL, NAME, House
+
+from trace_retriever.io.files import read_json, write_json
+from trace_retriever.registry.types import State
 
 PAGES = [
     "/",
@@ -152,3 +158,23 @@ def test_a_log_that_was_tampered_with_is_shown_as_such(house: House) -> None:
     with house.browser(BEN) as browser:
         page = browser.get("/log").text
     assert "does not verify" in page
+
+
+def test_a_package_that_lies_elsewhere_says_how_to_decide_on_it(
+    house: House, packages: tuple[Path, Path], tmp_path: Path
+) -> None:
+    registry = house.registry
+    package = shutil.copytree(packages[1], tmp_path / "package")
+    write_json(package / "manifest.json", read_json(package / "manifest.json") | {"version": "1.2.0"})
+    uri = "s3://models/packages/1"
+    version = registry.register(package, by=registry.actor(ANN), uri=uri)
+    asked = registry.request(version, by=registry.actor(ANN), why="as good")
+    with house.browser(BEN) as browser:
+        page = browser.get(f"/requests/{asked.id}").text
+        assert uri in page
+        assert f"trace verify DIR --digest {version.digests['manifest']}" in page
+        assert f"--evidence {version.digests['evidence']}" in page
+        assert f'action="/requests/{asked.id}/approve"' not in page
+    evidence = version.digests["evidence"]
+    registry.approve(asked.id, by=registry.actor(BEN), why="fetched and read", evidence=evidence)
+    assert registry.version(NAME, "1.2.0").state is State.APPROVED

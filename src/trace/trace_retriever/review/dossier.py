@@ -123,10 +123,7 @@ class Dossiers:
         """
         folder = version.directory
         if folder is None:
-            raise EvidenceChanged(
-                "the package is not on this machine, so its evidence cannot be shown",
-                remedy="register it from a directory",
-            )
+            raise _elsewhere(version)
         key, stamp = version.digests["manifest"], _stamp(folder)
         with self._lock:
             known = self._known.get(key)
@@ -185,6 +182,17 @@ def _listed(folder: Path, digest: str) -> dict[str, str]:
     if digest_bytes(content) != digest:
         raise _changed("its manifest")
     return {name: entry["digest"] for name, entry in json.loads(content)["files"].items()}
+
+
+def _elsewhere(version: Version) -> EvidenceChanged:
+    """A package that is only an address: whoever decides on it fetches it, and compares it, themselves."""
+    return EvidenceChanged(
+        f"the package lies at {version.package} and not on this machine, so this page can neither show its "
+        "evidence nor take a decision on it",
+        remedy=f"fetch it to DIR, run `trace verify DIR --digest {version.digests['manifest']}`, read "
+        "DIR/evidence, and decide with `trace registry approve` or `reject` and "
+        f"`--evidence {version.digests['evidence']}`; or register it from a directory, without --uri",
+    )
 
 
 def _changed(what: str) -> EvidenceChanged:
