@@ -15,6 +15,7 @@ from trace_retriever.mbeir.pairs import Pair, sorted_pairs
 
 README = Path("README.md")
 SEEDS = Path("results/seeds.json")
+ANSWERS = Path("experiments/results/answers.json")
 SYSTEMS = {
     "auto": "adaptive",
     "blend": "blend",
@@ -67,7 +68,21 @@ def _row(title: str, seeds: dict[int, object], names: list[str]) -> str:
     return f"| {title} | {' | '.join(cells)} |"
 
 
-BLOCKS = {"seeds": seeds_table}
+def questions_table() -> str:
+    """The study's answers, one line each."""
+    answers = read_json(ANSWERS)
+    lines = ["| | question | the paper | here | what was measured |", "|---|---|---|---|---|"]
+    for one in answers:
+        cells = [one["title"], one["claim"], f"**{one['verdict']}**", one["finding"]]
+        lines.append(f"| {one['number']} | " + " | ".join(map(_escaped, cells)) + " |")
+    return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+BLOCKS = {"seeds": seeds_table, "questions": questions_table}
 
 
 def render(text: str) -> str:

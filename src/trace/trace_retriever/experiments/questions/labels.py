@@ -57,7 +57,8 @@ def _simple(tables: Tables, variant: str) -> Interval:
 
 
 def _verdict(leak: str) -> str:
-    return {"reversed": "harm found", "held": "the sighted teacher is better"}.get(leak, leak)
+    named = {"reversed": "harm found", "held": "the sighted teacher is better", "not seen": "no harm seen"}
+    return named.get(leak, leak)
 
 
 def _shortcut(tables: Tables) -> str:
