@@ -102,7 +102,7 @@ def test_a_failure_holds_up_only_what_needs_it(study: Study, places: Places, tmp
     for name in ("data",):
         (tmp_path / name).symlink_to(places.chain / name)
     broken = Places(tmp_path, tmp_path / "work", tmp_path / "results")
-    with pytest.raises(TraceError, match=r"failed, first (trace|encoder)-1.*backbone") as caught:
+    with pytest.raises(TraceError, match=r"(?s)failed, first (trace|encoder)-1.*backbone") as caught:
         run_study(study, broken, jobs=1, only=["trace", "encoder", "traces-blind"])
     assert "what is done is kept" in str(caught.value)
     assert (tmp_path / "work/made/traces-blind.json").is_file()
@@ -110,7 +110,7 @@ def test_a_failure_holds_up_only_what_needs_it(study: Study, places: Places, tmp
 
 def test_a_report_needs_all_that_it_speaks_of(study: Study, places: Places) -> None:
     empty = replace(places, results=places.work / "none")
-    with pytest.raises(DataError, match=r"not run yet.*experiments/run\.py"):
+    with pytest.raises(DataError, match=r"(?s)not run yet.*experiments/run\.py"):
         Tables(study, empty.results).read("trace", 1)
 
 

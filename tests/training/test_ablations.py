@@ -84,8 +84,8 @@ def test_spared_instructions_are_never_drawn(world: Path, model: TraceModel) -> 
         drawn = (make_sample(corpus, Draw(0, seed), sampling, reasons=True) for seed in range(60))
         return {sample.item.text or "" for sample in drawn}
 
-    assert any(text.startswith(last) for text in texts(0))
-    assert not any(text.startswith(last) for text in texts(1))
+    assert any(last in text.casefold() for text in texts(0))
+    assert not any(last in text.casefold() for text in texts(1))
 
 
 def test_an_encoder_can_be_given_the_trace_as_words(world: Path, model: TraceModel) -> None:
@@ -135,7 +135,7 @@ def test_candidates_that_write_have_labels_of_their_own(world: Path, tmp_path: P
 
 def test_candidates_cannot_write_what_nobody_wrote(tmp_path: Path) -> None:
     assert read_candidate_traces(tmp_path, "raw") == {}
-    with pytest.raises(DataError, match=r"candidates\.jsonl.*set train\.candidates to raw"):
+    with pytest.raises(DataError, match=r"(?s)candidates\.jsonl.*set train\.candidates to raw"):
         read_candidate_traces(tmp_path, "full")
 
 
@@ -157,7 +157,7 @@ def test_an_ablation_is_not_served(world: Path, tmp_path: Path) -> None:
     model = load_model(world / "backbone")
     model.settings = model.settings.model_copy(update={"position": "mean_all"})
     model.save(tmp_path / "model")
-    with pytest.raises(CheckpointError, match=r"position: mean_all.*train\.position: before_emb"):
+    with pytest.raises(CheckpointError, match=r"(?s)position: mean_all.*train\.position: before_emb"):
         load_model(tmp_path / "model")
     assert load_model(tmp_path / "model", ablation=True).settings.position == "mean_all"
 
