@@ -34,6 +34,7 @@ class Trainer:
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     machines: dict[str, list[Any]] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
+    controllers: list[threading.Thread] = field(default_factory=list)
 
     def start(self, body: dict[str, Any]) -> None:
         name, spec = body["metadata"]["name"], body["spec"]["trainer"]
@@ -56,7 +57,10 @@ class Trainer:
             )
             for number in range(count)
         ]
-        threading.Thread(target=self._control, args=(body, self.machines[name]), daemon=True).start()
+        self.controllers.append(
+            threading.Thread(target=self._control, args=(body, self.machines[name]), daemon=True)
+        )
+        self.controllers[-1].start()
 
     def _control(self, body: dict[str, Any], nodes: list[Any]) -> None:
         left = self.backoff
@@ -98,6 +102,11 @@ class Trainer:
         return found
 
     def stop(self) -> None:
+        """End all machines; the controllers first, who would start them again."""
+        for body in self.jobs.values():
+            body["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+        for controller in self.controllers:
+            controller.join()
         for nodes in self.machines.values():
             self._kill(nodes)
 
