@@ -104,8 +104,8 @@ def test_a_reviewer_logs_in_reads_and_approves_by_keyboard_alone(
     page.keyboard.press("Enter")
     page.wait_for_url(f"{address}/requests/2")
     assert page.locator("h2").all_inner_texts() == [
-        "Gate", "Recall per pair", "Routes and cost", "Worst regressions", "Validation of the data",
-        "Lineage", "History", "Decide",
+        "Gate", "Recall per pair", "Routes and cost", "Training", "Worst regressions",
+        "Validation of the data", "Lineage", "History", "Decide",
     ]  # fmt: skip
     if scripts:
         tab_to(page, "#why")
@@ -170,6 +170,10 @@ def test_the_policy_blocks_nothing_that_the_pages_use(chromium: Any, address: st
     assert page.evaluate("getComputedStyle(document.querySelector('.tiles')).display") == "grid"
     pictures = page.locator("img.picture")
     pictures.first.scroll_into_view_if_needed()
-    page.wait_for_function("document.querySelector('img.picture').naturalWidth > 0")
+    for _ in range(100):  # asked for from here: a page that waits by itself would need `eval`
+        if page.evaluate("document.querySelector('img.picture').naturalWidth"):
+            break
+        page.wait_for_timeout(100)
+    assert page.evaluate("document.querySelector('img.picture').naturalWidth") > 0
     assert said == []
     context.close()
