@@ -45,7 +45,7 @@ pipelines: setup  ## compile the pipelines, write the components' pages, lint bo
 seeds: setup  ## train and evaluate further seeds; writes results/seeds.json
 	python benchmarks/seeds.py --seed 2 --seed 3
 
-questions: setup  ## rerun the study of the paper's questions on what `make demo` made: some two hours
+questions: setup  ## rerun the study of the paper's questions on what `make demo` made: an hour and a half on two cores
 	python experiments/run.py
 
 images:  ## build the container images with buildah, podman or docker

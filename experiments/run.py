@@ -1,6 +1,6 @@
 """Run the study of the paper's questions, and write its report.
 
-    python experiments/run.py            all of it: some two hours on two cores
+    python experiments/run.py            all of it: 78 minutes were measured, on two busy cores
     python experiments/run.py --quick    the same code on a toy study: minutes, and figures that mean nothing
 
 Needs what `dvc repro` made (data set, routes, traces, backbone). What is done is not done again, so a stopped

@@ -12,6 +12,7 @@ from trace_retriever.experiments.tables import Tables
 from trace_retriever.experiments.units import units
 from trace_retriever.experiments.work import definition
 from trace_retriever.io.files import read_json
+from trace_retriever.replay.tables import PAPER
 
 ROOT = STUDY.parents[1]
 RESULTS = ROOT / "experiments/results"
@@ -29,7 +30,7 @@ def test_every_table_is_of_the_committed_definition(tables: Tables) -> None:
 
 
 def test_answers_and_report_are_those_of_the_tables(tables: Tables) -> None:
-    found = report.answers(tables, ROOT / report.ENGINE, ROOT / report.REPLAY)
+    found = report.answers(tables, ROOT / report.ENGINE, ROOT / report.REPLAY, ROOT / PAPER)
     assert [one.number for one in found] == list(range(1, 11))
     assert read_json(RESULTS / "answers.json") == report.as_records(found)
     assert (RESULTS / "report.md").read_text(encoding="utf-8") == report.as_markdown(found, tables)

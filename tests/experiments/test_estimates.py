@@ -31,10 +31,6 @@ def test_a_verdict_follows_from_the_interval(found: Interval, verdict: str) -> N
     assert judge(found) == verdict
 
 
-def test_a_claim_can_ask_for_more_than_a_difference() -> None:
-    assert judge(Interval(0.02, 0.01, 0.03), least=0.1) == "not seen"
-
-
 def test_points_are_per_cent() -> None:
     assert points(Interval(0.5, 0.25, 0.75)) == "50.0 [25.0, 75.0]"
     assert points(Interval(0.5, -0.25, 0.75), sign=True) == "+50.0 [-25.0, +75.0]"

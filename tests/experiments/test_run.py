@@ -1,19 +1,19 @@
 """The study run for real at toy size: tables, resuming, what fails, the report."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.experiments.conftest import STUDY
 
-from trace_retriever.errors import DataError, TraceError
+from trace_retriever.errors import ConfigError, DataError, TraceError
 from trace_retriever.experiments import report
 from trace_retriever.experiments.encoding import read_vectors
 from trace_retriever.experiments.measure import measure, ranks, read_fields
 from trace_retriever.experiments.places import Places
 from trace_retriever.experiments.schedule import run_study
-from trace_retriever.experiments.study import Study
+from trace_retriever.experiments.study import Study, read_study
 from trace_retriever.experiments.tables import Tables, rank_of
 from trace_retriever.experiments.units import units
 from trace_retriever.mbeir.layout import Layout
@@ -109,9 +109,17 @@ def test_a_failure_holds_up_only_what_needs_it(study: Study, places: Places, tmp
 
 
 def test_a_report_needs_all_that_it_speaks_of(study: Study, places: Places) -> None:
-    empty = replace(places, results=places.work / "none")
+    """This study lacks most variants; one without any results lacks all."""
+    with pytest.raises(DataError, match=r"(?s)not run yet: .*lora.*experiments/run\.py") as caught:
+        report.answers(Tables(read_study(STUDY), places.results))
+    assert "counterfactual" not in str(caught.value)
     with pytest.raises(DataError, match=r"(?s)not run yet.*experiments/run\.py"):
-        Tables(study, empty.results).read("trace", 1)
+        Tables(study, places.work / "none").read("trace", 1)
+
+
+def test_a_name_that_the_study_does_not_have_is_refused(study: Study, places: Places) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)nothing called tracce.*encoder-on-traces"):
+        run_study(study, places, jobs=1, only=["tracce"])
 
 
 def test_a_markdown_table_keeps_its_columns() -> None:

@@ -18,3 +18,14 @@ def settings() -> ClusterSettings:
 
     made: ClusterSettings = cluster()
     return made
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A very small data set and a backbone, read only."""
+    from world import make_backbone, make_world  # type: ignore[import-not-found]
+
+    root = tmp_path_factory.mktemp("world")
+    make_world(root)
+    make_backbone(root / "backbone")
+    return root

@@ -34,16 +34,6 @@ run_component("train", quick, {name: here(Path(path)) for name, path in inputs.i
 POD = Owner("training-7f-train", "0a1b-2c3d", "run-7")
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from world import make_backbone, make_world  # type: ignore[import-not-found]
-
-    root = tmp_path_factory.mktemp("world")
-    make_world(root)
-    make_backbone(root / "backbone")
-    return root
-
-
 @pytest.fixture
 def trainer(tmp_path: Path) -> Iterator[tuple[Trainer, Path]]:
     (tmp_path / "pods").mkdir()

@@ -36,16 +36,6 @@ QUICK = {
 }
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from world import make_backbone, make_world  # type: ignore[import-not-found]
-
-    root = tmp_path_factory.mktemp("world")
-    make_world(root)
-    make_backbone(root / "backbone")
-    return root
-
-
 @pytest.fixture
 def trainer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trainer]:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)

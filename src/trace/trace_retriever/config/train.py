@@ -42,7 +42,12 @@ class SamplingParams(Section):
         0.5, ge=0, le=1, description="Share of complex queries in a batch; null leaves it to alpha."
     )
     hard_negatives: int = Field(0, ge=0, description="Candidates of its neg_cand_list added for each query.")
-    share: float = Field(1.0, gt=0, le=1, description="Share of each pair's train queries that is used.")
+    share: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of train queries that is used, about: chosen by a hash of their ids.",
+    )
     spared_prompts: int = Field(
         0, ge=0, description="How many of a pair's instructions, the last ones, training never shows."
     )

@@ -45,16 +45,16 @@ def gain(
     )
 
 
-def judge(found: Interval, *, least: float = 0.0) -> Verdict:
-    """Whether a difference bears out a claim that it is above `least`.
+def judge(found: Interval) -> Verdict:
+    """Whether a difference bears out a claim that it is above zero.
 
-    `held` and `reversed` when the interval lies on one side of zero (and the mean reaches `least`);
+    `held` and `reversed` when the interval lies on one side of zero;
     `not seen` when it is narrow around zero: within five points; else `cannot tell`, as for an interval
     without width, which comes of too few seeds and queries.
     """
     if found.low == found.high:
         return "cannot tell"
-    if found.low > 0 and found.mean >= least:
+    if found.low > 0:
         return "held"
     if found.high < 0:
         return "reversed"

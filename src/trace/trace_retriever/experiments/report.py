@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from trace_retriever.errors import DataError
 from trace_retriever.experiments.answer import Answer
 from trace_retriever.experiments.questions import (
     candidates,
@@ -21,8 +22,10 @@ from trace_retriever.experiments.questions import (
 )
 from trace_retriever.experiments.study import Study
 from trace_retriever.experiments.tables import Tables
+from trace_retriever.experiments.units import PROBES
 from trace_retriever.io.files import read_json, write_atomic, write_json
 from trace_retriever.io.html import Section, figure, join, note, page, paragraph, table
+from trace_retriever.replay.tables import PAPER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,21 +35,30 @@ REPLAY = Path("experiments/results/replay.json")
 TITLE = "The paper's questions, answered with our own measurements"
 
 
-def answers(tables: Tables, engine: Path = ENGINE, replay: Path = REPLAY) -> list[Answer]:
+def answers(
+    tables: Tables, engine: Path = ENGINE, replay: Path = REPLAY, paper: Path = PAPER
+) -> list[Answer]:
     """The answers that tables give, in order.
 
     Args:
         tables: what the study's units found.
         engine: the engine's benchmark, for what a token costs.
         replay: the readings of the paper's tables.
+        paper: those tables.
 
     Raises:
-        DataError: a unit that an answer needs was not run.
+        DataError: a variant or probe was not run with any seed; names all of them.
     """
+    if missing := sorted({*tables.study.variants, *PROBES} - set(tables.seeds)):
+        raise DataError(
+            f"not run yet: {', '.join(missing)}",
+            where=tables.results,
+            remedy="run `python experiments/run.py`; it goes on from what is there",
+        )
     cost = read_json(engine)["route_cost"]
     return [
         reasoning.answer(tables),
-        throughput.answer(tables, cost),
+        throughput.answer(tables, cost, paper),
         transfer.answer(tables),
         candidates.answer(tables),
         positions.answer(tables),

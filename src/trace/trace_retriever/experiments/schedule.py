@@ -9,7 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from trace_retriever.errors import TraceError
+from trace_retriever.errors import ConfigError, TraceError
 from trace_retriever.experiments.places import Places
 from trace_retriever.experiments.study import Study
 from trace_retriever.experiments.units import Unit, units
@@ -30,6 +30,7 @@ def run_study(study: Study, places: Places, *, jobs: int, only: Collection[str] 
         The units that were run.
 
     Raises:
+        ConfigError: there is no unit of such a name.
         TraceError: units failed; all others that do not need them were run, and stay.
     """
     todo = _wanted(study, places, only)
@@ -66,6 +67,11 @@ def run_study(study: Study, places: Places, *, jobs: int, only: Collection[str] 
 def _wanted(study: Study, places: Places, only: Collection[str]) -> list[Unit]:
     """The units that are not done, in order, with those that they need and whose products are gone."""
     every = {unit.key: unit for unit in units(study)}
+    names = {unit.name for unit in every.values()}
+    if unknown := sorted(set(only) - names):
+        raise ConfigError(
+            f"the study has nothing called {', '.join(unknown)}", remedy=f"name of {', '.join(sorted(names))}"
+        )
     wanted = [unit for unit in every.values() if not only or unit.name in only]
     todo = {unit.key for unit in wanted if not is_done(study, places, unit)}
     for unit in reversed(list(every.values())):
@@ -83,7 +89,7 @@ def is_made(study: Study, places: Places, unit: Unit) -> bool:
 def _alone() -> None:
     """Make this process a training group of its own, so that a training runs in it and not below it.
 
-    Starting Python and importing its libraries takes as long as a fifth of a small training.
+    Starting Python and its libraries again for each training of a minute would be work for nothing.
     """
     import torch
 

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Groups = list[NDArray[np.float64]]  # for each pair: [S, Q], one row a seed, one column a query
-SYSTEMS = ("auto", "never", "always", "oracle")
 
 
 @dataclass(frozen=True)

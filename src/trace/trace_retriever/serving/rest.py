@@ -174,7 +174,7 @@ def _headers(request: Request) -> dict[str, str]:
 
 
 def _json(content: Any) -> Response:
-    # A vector is hundreds of numbers: the standard library takes twenty times as long, on the event loop.
+    # A vector is hundreds of numbers: the standard library takes many times as long, on the event loop.
     return Response(orjson.dumps(content), media_type="application/json")
 
 

@@ -1,5 +1,6 @@
 """2. What does accuracy cost?"""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,21 +9,24 @@ import pandas as pd
 from trace_retriever.experiments.answer import Answer
 from trace_retriever.experiments.drawings import curve
 from trace_retriever.experiments.tables import Tables, rank_of
+from trace_retriever.replay.tables import read_modes, read_table
+from trace_retriever.replay.throughput import read_mix
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Cost = dict[str, float]
 TWICE = 1.5  # what still counts as "about twice"
-PAPER = {"MSCOCO": (15.68, 4.45, 0.04, 8.25), "CIRR": (12.15, 3.42, 0.62, 6.48)}
+PAPER = {"mscoco": "MSCOCO", "cirr": "CIRR"}
 
 
-def answer(tables: Tables, cost: Cost) -> Answer:
+def answer(tables: Tables, cost: Cost, paper: Path) -> Answer:
     """Recall and tokens of each way, queries a second from the engine's measured cost, and a budget's curve.
 
     Args:
         tables: what was found.
         cost: `direct_ms` and `trace_token_ms`, as the engine's benchmark measured them.
+        paper: the published tables.
     """
     pairs = [*tables.simple_pairs, *tables.complex_pairs]
     rows = {pair: _pair(tables, pair, cost) for pair in pairs}
@@ -44,7 +48,7 @@ def answer(tables: Tables, cost: Cost) -> Answer:
             f"({cost['direct_ms']:.2f} ms) and of a trace token ({cost['trace_token_ms']:.3f} ms) "
             "in batches on one "
             "thread: a model of the cost, not a measurement of these runs.",
-            *(_paper(name, *figures) for name, figures in PAPER.items()),
+            *(_paper(paper, *names) for names in PAPER.items()),
         ],
         tables=[("Each pair: share that reasons, tokens, queries a second, R@1 in per cent", frame)],
         drawings=[
@@ -78,12 +82,12 @@ def _pair(tables: Tables, pair: str, cost: Cost) -> dict[str, float]:
     return found
 
 
-def _paper(name: str, direct: float, always: float, rate: float, adaptive: float) -> str:
+def _paper(folder: Path, dataset: str, title: str) -> str:
     """The paper's own figures, put through the same model: time is a mix of both kinds of query."""
-    predicted = 1 / ((1 - rate) / direct + rate / always)
+    mix = read_mix(read_modes(folder), read_table(folder, "routing"), dataset)
     return (
-        f"The paper's {name}: {direct} queries/s direct and {always} always; with {rate:.0%} reasoning that "
-        f"predicts {predicted:.1f} adaptive, and {adaptive} were measured."
+        f"The paper's {title}: {mix.direct} queries/s direct and {mix.always} always; with {mix.share:.0%} "
+        f"reasoning that predicts {mix.predicted:.1f} adaptive, and {mix.adaptive} were measured."
     )
 
 
