@@ -49,6 +49,11 @@ class Intake:
         """Whether a prompt waits for its turn."""
         return bool(self._queue)
 
+    @property
+    def unanswered(self) -> int:
+        """Jobs that were submitted and have no answer."""
+        return len(self._live)
+
     @contextmanager
     def place(self, reason: Reason) -> Iterator[None]:
         """A place among the items that are made ready; refused at once where it would wait too long.
