@@ -1,7 +1,10 @@
 """The rollout on this machine, with real processes and a real registry: what is promoted, what goes back."""
 
+import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -9,10 +12,12 @@ from tests.registry.made import ANN, DEA, NAME, World
 from tests.rollout.conftest import QUICK, Stands
 
 from trace_retriever.config.rollout import RolloutRules
+from trace_retriever.io.files import digest_file, digest_tree
 from trace_retriever.registry.errors import NotAllowed
 from trace_retriever.registry.types import Act, State
-from trace_retriever.rollout.errors import RolledBack, RolloutError
-from trace_retriever.rollout.local import Local, deploy_local, serve_command
+from trace_retriever.rollout.command import serve_command
+from trace_retriever.rollout.errors import ChampionLost, RolledBack, RolloutError
+from trace_retriever.rollout.local import Local, deploy_local
 from trace_retriever.rollout.references import Reference
 from trace_retriever.rollout.steps import Outcome
 
@@ -120,6 +125,44 @@ def test_without_the_champion_nothing_is_decided(world: World, stands: Stands, t
     stands.faults["1.0.0"] = ["--no-such-option"]
     with pytest.raises(RolloutError, match=r"1\.0\.0 does not start"):
         deploy(world, stands, tmp_path)
+    assert state(world, "2.0.0") is State.APPROVED
+
+
+def test_a_champion_that_ends_on_the_way_is_no_fault_of_the_canary(
+    world: World, stands: Stands, tmp_path: Path
+) -> None:
+    stands.faults["1.0.0"] = ["--die-after", "8"]
+    with pytest.raises(ChampionLost, match=r"the champion is gone: its process ended with 9") as stopped:
+        deploy(world, stands, tmp_path)
+    assert stopped.value.exit_code == 1
+    assert state(world, "2.0.0") is State.CANARY
+    assert world.registry.log()[-1].act is Act.CANARY
+    stands.faults.clear()
+    deploy(world, stands, tmp_path)
+    assert state(world, "2.0.0") is State.PRODUCTION
+
+
+def test_an_index_that_is_not_what_was_registered_is_not_served(
+    world: World, stands: Stands, tmp_path: Path
+) -> None:
+    index = tmp_path / "index"
+    (index / "candidates").mkdir(parents=True)
+    (index / "candidates/manifest.json").write_text("{}")
+    version = world.registry.version(NAME, "2.0.0")
+    digests = version.digests | {"index": digest_tree(index)}
+    with_index = replace(version, index=str(index), digests=digests)
+    options = serve_command(with_index, 8123)
+    assert options[options.index("--embeddings") + 1] == str(index)
+    assert options[options.index("--index-digest") + 1] == digest_file(index / "candidates/manifest.json")
+
+    how = Local(logs=tmp_path / "logs", smoke=False, command=stands.command)
+    refused: dict[str, Any] = {"by": world.who(DEA), "rules": QUICK, "how": how, "say": print}
+    (index / "candidates/manifest.json").write_text("{ }")
+    with pytest.raises(RolloutError, match="is not the one that was registered"):
+        deploy_local(world.registry, with_index, **refused)
+    shutil.rmtree(index)
+    with pytest.raises(RolloutError, match="is not on this machine"):
+        deploy_local(world.registry, with_index, **refused)
     assert state(world, "2.0.0") is State.APPROVED
 
 

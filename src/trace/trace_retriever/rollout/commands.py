@@ -109,7 +109,8 @@ def local_command(
     import signal
 
     from trace_retriever.config.promotion import load_promotion
-    from trace_retriever.rollout.local import Local, deploy_local, serve_command
+    from trace_retriever.rollout.command import serve_command
+    from trace_retriever.rollout.local import Local, deploy_local
 
     signal.signal(signal.SIGTERM, _interrupt)
     promotion = load_promotion(rules)

@@ -15,3 +15,7 @@ class RolledBack(RolloutError):
 
 class Unreachable(RolloutError):
     """A side's metrics could not be read this time."""
+
+
+class ChampionLost(RolloutError):
+    """The champion ended, or its metrics did: no fault of the canary, about which nothing is decided."""

@@ -1,6 +1,5 @@
 """The rollout on one machine: two serving processes behind a split, and the registry told of each act."""
 
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,7 +11,8 @@ from trace_retriever.errors import TraceError
 from trace_retriever.registry.registry import Registry
 from trace_retriever.registry.types import Actor, Version
 from trace_retriever.rollout.acts import abort, begin, finish, need_deployable
-from trace_retriever.rollout.errors import RolledBack, RolloutError
+from trace_retriever.rollout.command import MODEL, directory_of, index_options, serve_command
+from trace_retriever.rollout.errors import ChampionLost, RolledBack
 from trace_retriever.rollout.load import Shape, run_load
 from trace_retriever.rollout.metrics import Snapshot
 from trace_retriever.rollout.processes import Serving, free_port
@@ -21,21 +21,6 @@ from trace_retriever.rollout.references import PLAIN, Reference, sample_queries,
 from trace_retriever.rollout.server import proxying
 from trace_retriever.rollout.smoke import check_smoke
 from trace_retriever.rollout.steps import Clock, Outcome, Say, Side, run_steps
-
-MODEL = "trace-retriever"
-
-
-def serve_command(version: Version, port: int, options: Sequence[str] = ()) -> list[str]:
-    """`trace serve` of a version's package, which must have the digest that was approved.
-
-    Raises:
-        RolloutError: the package is not on this machine.
-    """
-    search = ["--embeddings", version.index] if version.index and Path(version.index).is_dir() else []
-    ports = ["--http-port", str(port), "--grpc-port", str(free_port())]
-    digest = ["--manifest", version.digests["manifest"]]
-    trace = [str(Path(sys.executable).with_name("trace")), "serve", "--model", str(_directory(version))]
-    return [*trace, *digest, *search, "--name", MODEL, *ports, *options]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +92,12 @@ def deploy_local(
 
     Raises:
         RolledBack: the rules said no; the champion has all of the traffic.
-        RolloutError: no server could be started, the champion's among them; nothing was decided then.
+        RolloutError: the champion's server or its index could not be started or ended on the way
+            (`ChampionLost`), and nothing was decided; or the canary's could not be, and it went back.
         RegistryError: the version may not be deployed.
     """
     need_deployable(version)
+    index_options(version)  # before anything is decided: to lack it is no fault of the version
     champion = registry.champion(version.name)
     with ExitStack() as stack:
         now = stack.enter_context(_serving(champion, how, rules, say)) if champion else None
@@ -121,6 +108,8 @@ def deploy_local(
         canary = begin(registry, version, by=by, say=say)
         try:
             outcome = _tried(canary, now, split, address, rules, how, say, stack)
+        except ChampionLost:
+            raise
         except Exception as error:  # a bug of ours is no reason to leave it in the traffic
             split.canary = None
             why = error.problem if isinstance(error, TraceError) else f"{type(error).__name__}: {error}"
@@ -153,19 +142,13 @@ def _tried(
     queries, smoke = how.queries, {}
     if how.smoke:
         if queries is None:
-            queries = with_expected(_directory(canary), sample_queries(_directory(canary)))
+            queries = with_expected(directory_of(canary), sample_queries(directory_of(canary)))
         smoke = check_smoke(serving.address, MODEL, queries, rules.smoke)
         say(f"{canary.label}: answers as its model does: {smoke['load']}")
     with _traffic(address, queries or [Reference(text) for text in PLAIN], how):
         outcome = run_steps(_Sides(serving, champion, split), rules, say, how.clock)
     figures = {"smoke": smoke, "steps": outcome.figures, "retried": split.retried}
     return Outcome(outcome.passed, outcome.reason, outcome.percent, figures)
-
-
-def _directory(version: Version) -> Path:
-    if version.directory is None:
-        raise RolloutError(f"{version.label} is not on this machine", where=version.package)
-    return version.directory
 
 
 @contextmanager

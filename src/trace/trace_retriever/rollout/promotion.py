@@ -30,7 +30,7 @@ from trace_retriever.rollout.acts import (
 )
 from trace_retriever.rollout.arguments import section_from
 from trace_retriever.rollout.cluster import ClusterTarget
-from trace_retriever.rollout.errors import RolledBack, RolloutError
+from trace_retriever.rollout.errors import ChampionLost, RolledBack, RolloutError
 from trace_retriever.rollout.packages import publish
 from trace_retriever.rollout.references import sample_queries, with_expected
 from trace_retriever.rollout.smoke import check_smoke
@@ -178,7 +178,10 @@ def _trying(
     how: RolloutRules,
     serving: Mapping[str, Any],
 ) -> Iterator[tuple[_Task, ClusterTarget, Entry]]:
-    """A task on the canary: what fails in it sends the canary back, in the cluster first."""
+    """A task on the canary: what fails in it sends the canary back, in the cluster first.
+
+    Only the champion's own end decides nothing.
+    """
     settings = section_from(DeploySettings, serving, "serving")
     with noted(step, {"version": version}) as entry, _opened(name, version, manifest, rules) as task:
         need_undecided(task.registry, task.version)
@@ -186,6 +189,8 @@ def _trying(
         target = ClusterTarget.of(task.registry, canary, settings, print, how.ready_seconds)
         try:
             yield task, target, entry
+        except ChampionLost:
+            raise  # the next try takes it up again
         except Exception as error:  # a bug of ours is no reason to leave it in the traffic
             why = error.problem if isinstance(error, TraceError) else f"{type(error).__name__}: {error}"
             _send_back(task, target, why, dict(entry.metrics))

@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol
 
 from trace_retriever.config.rollout import RolloutRules
 from trace_retriever.rollout.decision import Action, Decision, decide
-from trace_retriever.rollout.errors import Unreachable
+from trace_retriever.rollout.errors import ChampionLost, Unreachable
 from trace_retriever.rollout.metrics import Latencies, Snapshot, Window, window
 
 Side = Literal["champion", "canary"]
@@ -68,13 +68,20 @@ def run_steps(target: Target, rules: RolloutRules, say: Say, clock: Clock | None
         rules: of the rollout.
         say: takes a line of progress.
         clock: time.
+
+    Raises:
+        ChampionLost: there is nothing to compare with any more; the canary has no traffic.
     """
     clock, figures = clock or Clock(), {}
     outcome = Outcome(False, "no step", 0)
     for percent in rules.steps if target.has_champion else (100,):
         say(f"step {percent} %: begins")
         target.set_percent(percent)
-        decision, canary = _step(target, rules, say, clock, percent)
+        try:
+            decision, canary = _step(target, rules, say, clock, percent)
+        except ChampionLost:
+            target.set_percent(0)
+            raise
         figures[str(percent)] = {"requests": canary.requests, **decision.figures()}
         passed = decision.action is Action.ADVANCE
         outcome = Outcome(passed, decision.reason, percent, figures)
@@ -90,8 +97,10 @@ def _step(
 ) -> tuple[Decision, Window]:
     began, reader, canary = clock.now(), _Reader(target, rules), Window()
     while True:
-        if why := reader.lost():
+        if why := reader.lost("canary"):
             return Decision(Action.ROLL_BACK, why), canary
+        if target.has_champion and (why := reader.lost("champion")):
+            raise ChampionLost(why, remedy="nothing is decided: start the same rollout again")
         if found := reader.read():
             champion, canary = found
             decision = decide(champion, canary, rules, clock.now() - began)
@@ -112,15 +121,14 @@ class _Reader:
         self._sides: tuple[Side, ...] = ("champion", "canary") if target.has_champion else ("canary",)
         self._first: dict[Side, Snapshot] = {}
         self._misses: dict[Side, int] = dict.fromkeys(self._sides, 0)
-        self._why = ""
+        self._why: dict[Side, str] = {}
 
-    def lost(self) -> str | None:
+    def lost(self, side: Side) -> str | None:
         """Why a side is given up."""
-        for side in self._sides:
-            if why := self._target.gone(side):
-                return f"the {side} is gone: {why}"
-            if self._misses[side] >= self._rules.lost_after:
-                return f"no metrics of the {side} in {self._misses[side]} looks: {self._why}"
+        if why := self._target.gone(side):
+            return f"the {side} is gone: {why}"
+        if self._misses[side] >= self._rules.lost_after:
+            return f"no metrics of the {side} in {self._misses[side]} looks: {self._why[side]}"
         return None
 
     def read(self) -> tuple[Window | None, Window] | None:
@@ -132,7 +140,7 @@ class _Reader:
                 self._misses[side] = 0
             except Unreachable as error:
                 self._misses[side] += 1
-                self._why = error.problem
+                self._why[side] = error.problem
         fresh = [side for side in now if side not in self._first]
         self._first.update({side: now[side] for side in fresh})
         if fresh or len(now) < len(self._sides):
