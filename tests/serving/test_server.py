@@ -89,6 +89,25 @@ def test_the_command_serves_swaps_drains_and_ends(process: Process) -> None:
     assert "after red" not in process.log.read_text()
 
 
+def test_the_next_process_takes_the_place_of_one_that_was_killed(served: Served, tmp_path: Path) -> None:
+    first = Process(served, tmp_path / "first")
+    try:
+        with first.client() as client:
+            before = client.post(INFER, json=ASKED).json()["outputs"]
+            first.process.kill()
+            first.process.wait(60)
+            with pytest.raises(httpx.TransportError):
+                client.post(INFER, json=ASKED)
+    finally:
+        first.end()
+    second = Process(served, tmp_path / "second", "--http-port", str(first.port))
+    try:
+        with second.client() as client:
+            assert client.post(INFER, json=ASKED).json()["outputs"] == before
+    finally:
+        second.end()
+
+
 def test_stopping_finishes_what_is_there(served: Served) -> None:
     service = served.service(ServeSettings(slots=1, lame_duck_seconds=0.3))
     running = Running(service)

@@ -39,12 +39,14 @@ class Story:
         return self.root / f"{STEPS[name].report}{variant}"
 
     def candidate(self, version: str, champion: Path) -> Path:
-        """The trained model gated against a champion and packed under another version's number."""
+        """The trained model gated against a champion and packed under another version's number, once."""
         variant = f"-{version}"
+        if (packed := self.out("register", variant)).exists():
+            return packed
         self.run("gate", inputs={"champion": champion}, variant=variant)
         inputs = {"verdict": self.out("gate", variant), "curves": self.report("train") / "curves"}
         self.run("register", f"register.version={version}", inputs=inputs, variant=variant)
-        return self.out("register", variant)
+        return packed
 
 
 def tell(root: Path) -> Story:
