@@ -3,11 +3,11 @@
     python benchmarks/serving.py            → benchmarks/results/serving.json
     python benchmarks/serving.py --quick    small samples, to see that it works
 
-The server is `trace serve` in a process of its own; traffic is open loop, so that a slow answer does not
-delay the next question. Every answer is compared with what the engine gives for the query alone.
+The server is `trace serve`, with its processes; traffic is open loop: a slow answer does not delay the next
+question. Capacity is the highest rate of such traffic of which nothing is refused. Every answer is
+compared with what the engine gives for the query alone.
 """
 
-import asyncio
 import gc
 import json
 import signal
@@ -16,24 +16,26 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
 import httpx
 import torch
-from serving_traffic import Load, Question, closed, mixed, opened, read_questions
+from serving_rounds import CLIENTS, Questions, Round, play, pooled, stream, summary
+from serving_traffic import read_questions
 from timing import Results, environment
 
 from trace_retriever.io.files import read_json, write_json
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.model.bundle import load_model
 
-PATH = "/v2/models/trace-retriever/infer"
+P99 = "p99 of simple queries at 1x, times unloaded, median of the rounds"
+ROUNDS = "rounds: "  # section of a server's rounds
 SEED = 0
-CLIENTS = 48  # of the closed loop that measures the capacity: more than there are slots
 STARTS = 300.0  # seconds that a server may take to start
 
 
@@ -45,10 +47,15 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def peak_bytes(self) -> int:
-        """The most memory that it held so far."""
-        lines = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8").splitlines()
-        (found,) = [line for line in lines if line.startswith("VmHWM:")]
-        return int(found.split()[1]) << 10
+        """The most memory that it and its own processes held so far, each at its own time."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return sum(_peak(pid) for pid in (self.process.pid, *map(int, children)))
+
+
+def _peak(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    (found,) = [line for line in lines if line.startswith("VmHWM:")]
+    return int(found.split()[1]) << 10
 
 
 @contextmanager
@@ -80,28 +87,39 @@ def _port(process: "subprocess.Popen[bytes]", log: Path) -> int:
 
 
 def measure(
-    server: Server, questions: dict[Any, list[Question]], results: Results, count: int, seconds: float
+    servers: dict[str, Server],
+    questions: Questions,
+    results: Results,
+    count: int,
+    seconds: float,
+    rounds: int,
 ) -> None:
-    """Unloaded, at capacity, and open loop at multiples of it."""
-    simple = [question for question in mixed(questions, 2 * count, SEED) if question.route == "simple"]
-    _run(closed(server.url, PATH, simple[: max(8, count // 10)], 1))  # connections and caches
-    unloaded = _run(closed(server.url, PATH, simple, 1))
-    results.add("unloaded", {**unloaded.figures(), "queries": "simple, one at a time"})
-    full = _run(closed(server.url, PATH, mixed(questions, count, SEED + 1), CLIENTS))
-    capacity = full.figures()["answered_per_second"]
-    results.add("capacity", {**full.figures(), "clients": CLIENTS})
-    for times in (1, 2, 3):
-        rate = times * capacity
-        asked = mixed(questions, 2 * max(10, round(rate * seconds / 2)), SEED + 1 + times)
-        load = _run(opened(server.url, PATH, asked, rate, SEED + times))
-        figures = {**load.figures(), "rate": rate, "peak_bytes": server.peak_bytes()}
+    """Rounds of all servers in turn; then the first one beyond its capacity."""
+    played: dict[str, list[Round]] = {name: [] for name in servers}
+    for server in servers.values():  # connections and caches
+        play(server.url, questions, max(8, count // 10), 1.0, SEED)
+    for number in range(rounds):
+        for name, server in servers.items():
+            played[name].append(play(server.url, questions, count, seconds, SEED + 10 * (number + 1)))
+            click.echo(f"round {number + 1}, {name}: {_short(played[name][-1].figures())}")
+    for name, found in played.items():
+        results.add(f"{ROUNDS}{name}", summary(found))
+    name, server = next(iter(servers.items()))
+    own = played[name]
+    results.add("unloaded", pooled([one.alone for one in own]))
+    results.add("capacity", {**pooled([one.full for one in own]), "clients": CLIENTS})
+    rate = median(one.rate for one in own)
+    figures = {**pooled([one.opened for one in own]), "rate": rate, "peak_bytes": server.peak_bytes()}
+    results.add("open_1x", figures)
+    for times in (2, 3):
+        load = stream(server.url, questions, times * rate, 2 * seconds, SEED + times)
+        figures = {**load.figures(), "rate": times * rate, "peak_bytes": server.peak_bytes()}
         results.add(f"open_{times}x", figures)
         _say(f"{times}x capacity", figures)
 
 
-def _run(traffic: Any) -> Load:
-    found: Load = asyncio.run(traffic)
-    return found
+def _short(figures: dict[str, float]) -> str:
+    return ", ".join(f"{key} {value:.3g}" for key, value in figures.items())
 
 
 def _say(name: str, figures: dict[str, Any]) -> None:
@@ -119,9 +137,8 @@ def targets(sections: dict[str, Any]) -> dict[str, Any]:
     def hold(name: str, value: float, bound: float) -> None:
         rows[name] = {"value": value, "bound": bound, "holds": value <= bound}
 
-    alone = sections["unloaded"]["milliseconds"]["simple"]["p99"]
-    loaded = sections["open_1x"]["milliseconds"]["simple"].get("p99", float("inf"))
-    hold("p99 of simple queries at 1x, times unloaded", loaded / alone, 2.0)
+    first = next(name for name in sections if name.startswith(ROUNDS))
+    hold(P99, sections[first]["median"]["ratio"], 2.0)
     for times in (1, 2, 3):
         for kind in ("wrong", "lost", "failed"):
             hold(f"{kind} at {times}x", sections[f"open_{times}x"][kind], 0)
@@ -139,26 +156,43 @@ def targets(sections: dict[str, Any]) -> dict[str, Any]:
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="A bound of the server; repeatable."
 )
-@click.option("--count", default=600, show_default=True, help="Queries unloaded, and at capacity.")
-@click.option("--seconds", default=30.0, show_default=True, help="Of each stretch of open traffic.")
-@click.option("--quick", is_flag=True, help="40 queries, three seconds each.")
+@click.option(
+    "--beside", multiple=True, metavar="KEY=VALUE", help="A server with these bounds is measured in turn."
+)
+@click.option("--rounds", default=7, show_default=True, help="Of all servers in turn.")
+@click.option(
+    "--count", default=600, show_default=True, help="Queries alone in a round, and half of those at capacity."
+)
+@click.option("--seconds", default=8.0, show_default=True, help="Of each stretch of open traffic.")
+@click.option("--quick", is_flag=True, help="Two rounds of 40 queries, three seconds each.")
 def main(
-    model: Path, dataset: Path, out: Path, settings: tuple[str, ...], count: int, seconds: float, quick: bool
+    model: Path,
+    dataset: Path,
+    out: Path,
+    settings: tuple[str, ...],
+    beside: tuple[str, ...],
+    rounds: int,
+    count: int,
+    seconds: float,
+    quick: bool,
 ) -> None:
     """Measure, write the results, and say which targets hold."""
     torch.set_num_threads(1)
-    count, seconds = (40, 3.0) if quick else (count, seconds)
-    questions = read_questions(load_model(model), Layout(dataset), max(20, count // 4), SEED)
+    rounds, count, seconds = (2, 40, 3.0) if quick else (rounds, count, seconds)
+    questions = read_questions(load_model(model), Layout(dataset), max(20, count), SEED)
     if not all(questions.values()):
         raise click.UsageError("this model takes all queries one way: nothing to mix")
     about = {"seed": SEED, "settings": list(settings), "questions": {k: len(v) for k, v in questions.items()}}
     gc.collect()
     gc.freeze()  # the client does not stop for its own garbage
     results = Results(out, {**environment(), **about})
-    with serving(model, settings) as server:
-        measure(server, questions, results, count, seconds)
-        with httpx.Client(base_url=server.url) as client:
-            client.get("/v2/health/ready").raise_for_status()
+    variants = {"as it is": settings} | ({" ".join(beside): (*settings, *beside)} if beside else {})
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(serving(model, given)) for name, given in variants.items()}
+        measure(servers, questions, results, count, seconds, rounds)
+        for server in servers.values():
+            with httpx.Client(base_url=server.url) as client:
+                client.get("/v2/health/ready").raise_for_status()
     found = read_json(out)
     found["targets"] = targets(found["sections"])
     write_json(out, found)

@@ -20,6 +20,9 @@ class ServeSettings(Section):
     """Everything that a request may use up has a bound here; see docs/serving.md."""
 
     slots: int = Field(16, ge=1, description="Rows that write traces at a time.")
+    own_process: bool = Field(
+        True, description="Compute in a process of its own; false: in a thread of the server's."
+    )
     turn_tokens: int = Field(
         1024,
         ge=1,

@@ -9,6 +9,7 @@ import click
 if TYPE_CHECKING:
     from trace_retriever.config.serve import ServeSettings
     from trace_retriever.search.serving import Kind
+    from trace_retriever.serving.front import Front
     from trace_retriever.serving.retrieve import Sources
     from trace_retriever.serving.server import Server
     from trace_retriever.serving.service import Service
@@ -130,18 +131,27 @@ def _service(
     dtype: str,
 ) -> "Service":
     """Everything checked against everything before a port is opened."""
-    import torch
-
-    from trace_retriever.model.bundle import load_model
     from trace_retriever.serving.identity import identify
     from trace_retriever.serving.retrieve import Retriever
     from trace_retriever.serving.service import Service
-    from trace_retriever.serving.worker import Worker
 
     identity = identify(model, manifest)
     retriever = None if sources is None else Retriever(sources, identity.models, index_digest)
-    loaded = load_model(model, device=device, dtype=getattr(torch, dtype))
-    return Service(Worker(loaded, bounds), identity, retriever)
+    return Service(_worker(model, bounds, device, dtype), identity, retriever)
+
+
+def _worker(model: Path, bounds: "ServeSettings", device: str, dtype: str) -> "Front":
+    """What computes, in this process or one of its own."""
+    if bounds.own_process:
+        from trace_retriever.serving.remote import RemoteWorker
+
+        return RemoteWorker(model, bounds, device=device, dtype=dtype)
+    import torch
+
+    from trace_retriever.model.bundle import load_model
+    from trace_retriever.serving.worker import Worker
+
+    return Worker(load_model(model, device=device, dtype=getattr(torch, dtype)), bounds)
 
 
 async def _until_signal(server: "Server") -> None:

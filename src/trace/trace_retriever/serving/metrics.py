@@ -8,7 +8,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from trace_retriever.engine.encoded import Encoded
-from trace_retriever.serving.worker import Status
+from trace_retriever.serving.front import Status
 
 BUCKETS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0)  # seconds
 UNKNOWN = "unknown"  # the route of what was refused before its prompt was computed

@@ -72,7 +72,7 @@ class ServedModel(Model):  # type: ignore[misc]
 
     def get_output_types(self) -> list[dict[str, Any]]:
         """The outputs; the last three come with results only."""
-        dim = self.service.worker.model.dim
+        dim = self.service.worker.frame.dim
         shapes: dict[str, list[int]] = {"embedding": [-1, dim], **{name: [-1, -1] for name in FOUND}}
         kinds = {**ALWAYS, **(FOUND if self.service.retriever is not None else {})}
         return [

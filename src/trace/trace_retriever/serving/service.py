@@ -10,11 +10,11 @@ from trace_retriever.config.serve import ServeSettings
 from trace_retriever.errors import DataError
 from trace_retriever.io.images import ImageLimits
 from trace_retriever.serving.errors import BadRequest, Busy, DeadlineExceeded
+from trace_retriever.serving.front import Front
 from trace_retriever.serving.identity import Identity
 from trace_retriever.serving.metrics import Metrics
 from trace_retriever.serving.queries import Answer, Asked, Options
 from trace_retriever.serving.retrieve import Hit, Retriever, Snapshot
-from trace_retriever.serving.worker import Worker
 
 
 class Service:
@@ -26,7 +26,7 @@ class Service:
         retriever: None where nothing can be searched.
     """
 
-    def __init__(self, worker: Worker, identity: Identity, retriever: Retriever | None = None) -> None:
+    def __init__(self, worker: Front, identity: Identity, retriever: Retriever | None = None) -> None:
         self.worker, self.identity, self.retriever = worker, identity, retriever
         self.settings: ServeSettings = worker.settings
         self.metrics = Metrics()
@@ -65,7 +65,7 @@ class Service:
 
         Raises:
             BadRequest, DataError: something is malformed, out of bounds, or not there.
-            Busy, DeadlineExceeded, Broken: see `Worker.encode`.
+            Busy, DeadlineExceeded, Broken: see `Front.encode`.
         """
         snapshot = self._checked(options)
         deadline = time.monotonic() + (options.deadline_ms or self.settings.deadline_ms) / 1000

@@ -5,24 +5,21 @@ query is answered right there. Rows that reason share the slots; those without o
 what reasons never holds up what does not; `turns.py` has the rule by which the two share the thread.
 """
 
-import asyncio
 import logging
 import threading
-import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
 
 from trace_retriever.config.serve import MIB, ServeSettings
-from trace_retriever.engine.encoded import Encoded, Reason
+from trace_retriever.engine.encoded import Reason
 from trace_retriever.engine.graphs import GraphedStep
 from trace_retriever.engine.plan import batches
 from trace_retriever.engine.scheduler import Done, Limits
 from trace_retriever.errors import TraceError
 from trace_retriever.model.bundle import TraceModel
-from trace_retriever.serving.errors import Broken, DeadlineExceeded, Stopping
+from trace_retriever.serving.errors import Broken
+from trace_retriever.serving.front import Front, Status, refuse
 from trace_retriever.serving.intake import Intake
-from trace_retriever.serving.prepare import Source, prepare
 from trace_retriever.serving.scheduler import Job, OpenScheduler
 from trace_retriever.serving.turns import Turns
 from trace_retriever.serving.warm import warm_up
@@ -30,18 +27,8 @@ from trace_retriever.serving.warm import warm_up
 PADDING = 4.0  # few prompts a turn: another forward costs more than their padding does
 
 
-@dataclass(frozen=True)
-class Status:
-    """What a worker has to do: items before their prompt's turn, rows that wait for a slot, slots."""
-
-    prompts: int
-    reasoning: int
-    slots_used: int
-    slots: int
-
-
-class Worker:
-    """Encodes items for many requests at a time; its methods may be called from any thread and loop.
+class Worker(Front):
+    """A thread of this process computes.
 
     Args:
         model: the model; nothing else may use it meanwhile.
@@ -49,7 +36,7 @@ class Worker:
     """
 
     def __init__(self, model: TraceModel, settings: ServeSettings) -> None:
-        self.model, self.settings = model, settings
+        self.model = model
         limits = Limits(
             trace_tokens=settings.max_trace_tokens or model.settings.max_trace_tokens,
             route_threshold=model.settings.route_threshold,
@@ -64,9 +51,9 @@ class Worker:
         )
         if model.device.type == "cuda":
             self.scheduler.graph(GraphedStep(self.scheduler.language))
-        self._pool = ThreadPoolExecutor(settings.image_workers, thread_name_prefix="trace-pictures")
         self._thread = threading.Thread(target=self._run, name="trace-worker", daemon=True)
         self._intake = Intake(settings, lambda: self.scheduler.crowded)
+        super().__init__(model, settings, self._intake)
         self._turns = Turns(settings.turn_forwards)
 
     def start(self) -> None:
@@ -83,68 +70,14 @@ class Worker:
         """Whether it computes, or would; once false, never true again."""
         return self._intake.fault is None and self._thread.is_alive()
 
-    @property
-    def ready(self) -> bool:
-        """Whether it takes new items."""
-        return self.alive and self._intake.open
-
     def status(self) -> Status:
         """How much it has to do."""
         scheduler = self.scheduler
         return Status(self._intake.waiting, scheduler.waiting, scheduler.writing, self.settings.slots)
 
-    async def encode(
-        self,
-        item: Source,
-        *,
-        reason: Reason = "auto",
-        max_trace_tokens: int | None = None,
-        deadline: float | None = None,
-    ) -> Encoded:
-        """Encode one item; the same vector, within rounding, whatever is computed beside it.
-
-        Cancelling the call takes its row out.
-
-        Args:
-            item: the item, or what makes it.
-            reason: as for `Engine.encode`.
-            max_trace_tokens: limit of the trace; None takes the server's, which is never passed.
-            deadline: time (`time.monotonic`) until which an answer is of use; None takes the settings'.
-
-        Raises:
-            Busy: a queue is full, or the worker is stopping (`Stopping`).
-            DeadlineExceeded: no answer in time.
-            Broken: the computing thread has failed.
-            ImageError: the picture is broken or too large; and what `item` raises.
-        """
-        left = self.settings.deadline_ms / 1000 if deadline is None else deadline - time.monotonic()
-        try:
-            async with asyncio.timeout(left):
-                with self._intake.place(reason):
-                    loop = asyncio.get_running_loop()
-                    prompt = await loop.run_in_executor(self._pool, prepare, self.model, item)
-                    job = Job(prompt=prompt, reason=reason, trace_tokens=max_trace_tokens)
-                    self._intake.submit(job)
-                return await asyncio.wrap_future(job.answer)
-        except TimeoutError:
-            raise DeadlineExceeded("no answer in time", remedy="allow more time, or fewer tokens") from None
-
-    def drain(self, timeout: float) -> bool:
-        """Take nothing new, finish what is there, end the thread; blocks.
-
-        Args:
-            timeout: seconds, after which what is not done is refused.
-
-        Returns:
-            Whether all was done in time.
-        """
-        done, left = self._intake.close(timeout)
-        for job in left:
-            _refuse(job, Stopping("the server stops", retry_after=self.settings.retry_after))
+    def _end(self) -> None:
         if self._thread.ident is not None:
             self._thread.join()
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        return done
 
     def _run(self) -> None:
         try:
@@ -156,7 +89,7 @@ class Worker:
     def _turn(self) -> None:
         """Compute one unit, by whose turn it is."""
         self.scheduler.leave(lambda job: job.answer.done())
-        unit = self._turns.next(prompts=self._intake.queued, rows=self.scheduler.busy)
+        unit = self._turns.next(prompts=bool(self._intake.queued), rows=self.scheduler.busy)
         if unit == "step":
             _deliver(self.scheduler.step())
         elif unit == "prompts":
@@ -175,21 +108,23 @@ class Worker:
             done, refused = self.scheduler.enter(jobs, reason)
         except TraceError as error:
             if len(jobs) == 1:
-                _refuse(jobs[0], error)
+                refuse(jobs[0], error)
                 return
             for job in jobs:
                 self._enter([job], reason)
             return
+        for job in jobs:
+            job.prompt = replace(job.prompt, patches=None)  # the picture's features are computed
         _deliver(done)
         for job in refused:
-            _refuse(job, self._intake.busy("the queue of reasoning rows is full"))
+            refuse(job, self._intake.busy("the queue of reasoning rows is full"))
 
     def _break(self, error: BaseException) -> None:
         """Answer everybody; from now on, liveness fails."""
         logging.getLogger(__name__).critical("the computing thread has failed", exc_info=error)
         left = self._intake.fail(error)
         for job in left:
-            _refuse(job, Broken("the computing thread has failed", remedy="try another replica"))
+            refuse(job, Broken("computing has failed", remedy="try another replica"))
 
 
 def _deliver(done: Done) -> None:
@@ -197,8 +132,3 @@ def _deliver(done: Done) -> None:
         assert isinstance(job, Job)
         if job.answer.set_running_or_notify_cancel():
             job.answer.set_result(encoded)
-
-
-def _refuse(job: Job, error: Exception) -> None:
-    if not job.answer.done() and job.answer.set_running_or_notify_cancel():
-        job.answer.set_exception(error)

@@ -1,0 +1,228 @@
+"""Computing in a process of its own: the same answers and bounds, and what is left when one side ends."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.serving.running import Running, Served
+
+from trace_retriever.config.serve import ServeSettings
+from trace_retriever.engine.encoded import Encoded, Reason
+from trace_retriever.engine.engine import Engine
+from trace_retriever.errors import CheckpointError, ImageError
+from trace_retriever.mbeir.items import query_item
+from trace_retriever.mbeir.layout import Layout
+from trace_retriever.model.items import Item
+from trace_retriever.serving.errors import Broken, Busy, DeadlineExceeded, Stopping
+from trace_retriever.serving.identity import identify
+from trace_retriever.serving.remote import RemoteWorker
+from trace_retriever.serving.service import Service
+
+pytestmark = pytest.mark.timeout(300)
+REASONS: tuple[Reason, ...] = ("auto", "never", "always")
+Made = Callable[..., RemoteWorker]
+
+
+@pytest.fixture(scope="module")
+def items(served: Served) -> list[Item]:
+    """The benchmark's test queries: words, and words with pictures."""
+    layout = Layout(served.dataset)
+    return [
+        query_item(layout, query, pair)
+        for pair in layout.pairs("test")
+        for query in layout.queries(pair, "test")
+    ]
+
+
+@pytest.fixture
+def make(served: Served) -> Iterator[Made]:
+    """Workers that have started, and end with the test."""
+    made: list[RemoteWorker] = []
+
+    def worker(**settings: Any) -> RemoteWorker:
+        chosen = ServeSettings(**{"slots": 4, "max_items": 1, **settings})
+        made.append(RemoteWorker(served.model, chosen))
+        made[-1].start()
+        return made[-1]
+
+    yield worker
+    for one in made:
+        one.drain(0.0)
+        assert one.process.returncode is not None
+
+
+async def _gathered(calls: tuple[Awaitable[Encoded], ...]) -> list[Any]:
+    return list(await asyncio.gather(*calls, return_exceptions=True))
+
+
+def run(*calls: Awaitable[Encoded]) -> list[Any]:
+    return asyncio.run(_gathered(calls))
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    while not holds():
+        await asyncio.sleep(0.005)
+
+
+def test_its_answers_are_those_of_the_engine(served: Served, make: Made, items: list[Item]) -> None:
+    alone, worker = Engine(served.load(), slots=1), make(turn_tokens=64)
+    for reason in REASONS:
+        found = run(*(worker.encode(item, reason=reason) for item in items))
+        for own, item in zip(found, items, strict=True):
+            other = next(alone.encode([item], reason=reason))
+            assert (own.route, own.trace, own.trace_ids) == (other.route, other.trace, other.trace_ids)
+            np.testing.assert_allclose(own.vector(reason), other.vector(reason), atol=1e-5)
+    status = worker.status()
+    assert (status.prompts, status.reasoning, status.slots_used, status.slots) == (0, 0, 0, 4)
+
+
+def test_more_than_it_holds_is_refused_here_before_it_is_sent(make: Made) -> None:
+    worker = make(max_waiting=2)
+
+    def slow() -> Item:
+        time.sleep(0.5)
+        return Item("after red")
+
+    found = run(*(worker.encode(slow, reason="never") for _ in range(3)))
+    assert [type(one) for one in found] == [Encoded, Encoded, Busy]
+
+
+def test_broken_pictures_and_deadlines_are_told(make: Made, tmp_path: Path) -> None:
+    worker = make()
+    with pytest.raises(ImageError, match="cannot be read"):
+        asyncio.run(worker.encode(Item(None, tmp_path / "none.png")))
+    with pytest.raises(DeadlineExceeded):
+        asyncio.run(worker.encode(Item("after red"), deadline=time.monotonic() - 1.0))
+    assert worker.alive
+    assert isinstance(run(worker.encode(Item("after red")))[0], Encoded)
+
+
+def test_who_goes_leaves_nothing_behind(make: Made, items: list[Item]) -> None:
+    worker = make(slots=2, max_reasoning=4, max_waiting=8)
+    rng = np.random.default_rng(0)
+
+    async def client(number: int) -> str:
+        try:
+            async with asyncio.timeout(float(rng.uniform(0.0, 0.1))):
+                await worker.encode(items[number % len(items)], reason=REASONS[number % 3])
+        except (Busy, TimeoutError) as error:
+            return type(error).__name__
+        return "answered"
+
+    async def scene() -> list[str]:
+        tasks = []
+        for number in range(120):
+            tasks.append(asyncio.create_task(client(number)))
+            await asyncio.sleep(0.002)
+        outcomes = list(await asyncio.gather(*tasks))
+        await worker.encode(items[0])  # a turn, which tells how things stand
+        await until(lambda: not (worker.status().slots_used or worker.status().prompts))
+        return outcomes
+
+    outcomes = asyncio.run(asyncio.wait_for(scene(), 60))
+    assert "answered" in outcomes
+    assert not worker._outlet.unanswered
+    assert not worker._outlet._jobs
+    assert worker._outlet._nbytes == 0
+
+
+def test_draining_finishes_what_is_there_and_refuses_what_is_new(make: Made, items: list[Item]) -> None:
+    worker = make(slots=2)
+
+    async def scene() -> tuple[list[Any], bool, list[Any]]:
+        tasks = tuple(asyncio.ensure_future(worker.encode(item, reason="always")) for item in items[:12])
+        await until(lambda: worker.status().prompts > 0)
+        draining = asyncio.create_task(asyncio.to_thread(worker.drain, 60.0))
+        await until(lambda: not worker.ready)
+        late = await _gathered((worker.encode(items[0]),))
+        return await _gathered(tasks), await draining, late
+
+    answered, whole, late = asyncio.run(scene())
+    assert whole
+    assert all(isinstance(one, Encoded) for one in answered)
+    assert isinstance(late[0], Stopping)
+    assert worker.process.returncode == 0
+    assert not worker.alive
+
+
+def test_a_process_that_is_killed_fails_liveness_and_answers_everybody(make: Made, items: list[Item]) -> None:
+    worker = make(slots=1)
+
+    async def scene() -> list[Any]:
+        tasks = tuple(asyncio.ensure_future(worker.encode(item, reason="always")) for item in items * 8)
+        await until(lambda: worker.status().slots_used > 0)
+        worker.process.kill()
+        return [*await _gathered(tasks), *await _gathered((worker.encode(items[0]),))]
+
+    found = asyncio.run(asyncio.wait_for(scene(), 60))
+    assert {type(one) for one in found} <= {Encoded, Broken, Busy}
+    assert isinstance(found[-1], Broken)
+    assert not worker.alive
+
+
+def test_a_server_without_its_process_says_so(served: Served) -> None:
+    worker = RemoteWorker(served.model, ServeSettings(slots=2))
+    with Running(Service(worker, identify(served.model))) as running, running.client() as client:
+        assert client.get("/v2/health/live").status_code == 200
+        worker.process.kill()
+        until_broken = time.monotonic() + 60
+        while client.get("/v2/health/live").status_code == 200 and time.monotonic() < until_broken:
+            time.sleep(0.02)
+        assert client.get("/v2/health/live").status_code == 503
+        assert client.get("/v2/health/ready").status_code == 503
+    assert worker.process.returncode == -signal.SIGKILL
+
+
+def test_a_model_that_cannot_be_loaded_is_told_at_the_start(served: Served, tmp_path: Path) -> None:
+    broken = shutil.copytree(served.model, tmp_path / "model")
+    weights = broken / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+
+    def start() -> None:
+        worker = RemoteWorker(broken, ServeSettings())
+        try:
+            worker.start()
+        finally:
+            worker.drain(0.0)
+
+    with pytest.raises(CheckpointError):
+        start()
+
+
+def test_it_ends_with_a_server_that_is_killed(served: Served) -> None:
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from trace_retriever.config.serve import ServeSettings\n"
+        "from trace_retriever.serving.remote import RemoteWorker\n"
+        f"worker = RemoteWorker(Path({str(served.model)!r}), ServeSettings())\n"
+        "worker.start(); print(worker.process.pid, flush=True); time.sleep(600)\n"
+    )
+    server = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert server.stdout is not None
+    computing = int(server.stdout.readline())
+    os.kill(computing, 0)
+    server.kill()
+    server.wait()
+    server.stdout.close()
+    ends = time.monotonic() + 60
+    while _runs(computing) and time.monotonic() < ends:
+        time.sleep(0.05)
+    assert not _runs(computing)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and no zombie, which is for whoever adopted it."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
