@@ -28,6 +28,7 @@ from trace_retriever.rollout.references import Reference
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 FIRST, NEXT, LAST = "0.1.0", "0.2.0", "0.3.0"
 INFER = "/v2/models/trace-retriever/infer"
+MARK, TETHER = "TRACE_TEST_PLACE", b"rollout.tether"
 SECONDS = 300.0
 
 
@@ -75,7 +76,10 @@ class Place:
         trace = [str(Path(sys.executable).with_name("trace")), "deploy", "local", "--version", version]
         with log.open("wb") as stream:
             process = subprocess.Popen(
-                [*trace, *people, *where, *options], stdout=stream, stderr=subprocess.STDOUT
+                [*trace, *people, *where, *options],
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, MARK: str(self.root)},
             )
         self.runs.append(Deploying(process, log))
         yield self.runs[-1]
@@ -85,23 +89,28 @@ class Place:
     def state(self, version: str) -> State:
         return self.registry.version(NAME, version).state
 
+    def started(self) -> list[int]:
+        """Everything that the command started, directly or not, and that runs now."""
+        mark = f"{MARK}={self.root}".encode()
+        return [
+            int(path.parent.name)
+            for path in Path("/proc").glob("[0-9]*/environ")
+            if mark in _read(path).split(b"\0")
+        ]
+
     def servers(self, version: str = "") -> list[int]:
         """Serving processes of a version, or of all, that run now."""
         manifest = self.registry.version(NAME, version).digests["manifest"] if version else ""
-        words = (str(self.root).encode(), b"serve", manifest.encode())
-        found = []
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            line = _read(path)
-            if all(word in line for word in words) and b"tether" not in line and b"deploy" not in line:
-                found.append(int(path.parent.name))
-        return found
+        lines = {pid: _read(Path(f"/proc/{pid}/cmdline")) for pid in self.started()}
+        serving = {pid: line for pid, line in lines.items() if b"\0serve\0" in line and TETHER not in line}
+        return [pid for pid, line in serving.items() if manifest.encode() in line]
 
     def is_empty(self) -> bool:
-        """Whether all servers end, by themselves, in a while."""
+        """Whether all of it ends, by itself, in a while."""
         until = time.monotonic() + 60
-        while self.servers() and time.monotonic() < until:
+        while self.started() and time.monotonic() < until:
             time.sleep(0.1)
-        return not self.servers()
+        return not self.started()
 
 
 def _read(path: Path) -> bytes:

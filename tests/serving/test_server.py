@@ -18,10 +18,18 @@ from tests.serving.running import NAME, Running, Served, endless
 from trace_retriever.config.serve import ServeSettings, load_serve
 from trace_retriever.errors import ConfigError, TraceError
 from trace_retriever.serving.server import Server
+from trace_retriever.serving.service import Service
+from trace_retriever.serving.worker import Worker
 
 INFER = f"/v2/models/{NAME}/infer"
 ASKED = {"inputs": [{"name": "text", "shape": [1], "datatype": "BYTES", "data": ["after red"]}]}
 ALWAYS = ASKED | {"parameters": {"reason": "always"}}
+
+
+def thread_of(service: Service) -> Worker:
+    """What computes in this process, to be tampered with."""
+    assert isinstance(service.worker, Worker)
+    return service.worker
 
 
 class Process:
@@ -111,7 +119,7 @@ def test_the_next_process_takes_the_place_of_one_that_was_killed(served: Served,
 def test_stopping_finishes_what_is_there(served: Served) -> None:
     service = served.service(ServeSettings(slots=1, lame_duck_seconds=0.3))
     running = Running(service)
-    step = service.worker.scheduler.step
+    step = thread_of(service).scheduler.step
     codes: list[int] = []
 
     def slow() -> Any:
@@ -119,8 +127,8 @@ def test_stopping_finishes_what_is_there(served: Served) -> None:
         return step()
 
     with running, running.client() as client:
-        service.worker.scheduler.step = slow  # type: ignore[method-assign]
-        endless(service.worker, cut=True)
+        thread_of(service).scheduler.step = slow  # type: ignore[method-assign]
+        endless(thread_of(service), cut=True)
         threads = [
             threading.Thread(
                 target=lambda: codes.append(
@@ -150,7 +158,7 @@ def test_stopping_finishes_what_is_there(served: Served) -> None:
 def test_a_full_queue_is_a_503_and_says_when_to_come_again(served: Served) -> None:
     service = served.service(ServeSettings(slots=1, max_reasoning=1, retry_after=3), index=False)
     with Running(service) as running, running.client() as client:
-        endless(service.worker)
+        endless(thread_of(service))
         long = [threading.Thread(target=_until_closed, args=(running.url,), daemon=True) for _ in range(2)]
         for thread in long:
             thread.start()
@@ -193,8 +201,8 @@ def test_a_broken_thread_fails_liveness_and_answers(served: Served) -> None:
         def fault() -> Any:
             raise ZeroDivisionError("secret detail")
 
-        endless(service.worker)
-        service.worker.scheduler.step = fault  # type: ignore[method-assign]
+        endless(thread_of(service))
+        thread_of(service).scheduler.step = fault  # type: ignore[method-assign]
         answer = client.post(INFER, json=ASKED)
         assert answer.status_code == 500
         assert "secret detail" not in answer.text
