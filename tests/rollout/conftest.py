@@ -22,7 +22,7 @@ QUICK = RolloutRules(
     max_error_increase=0.15,
     max_refusal_increase=0.15,
     max_slow_increase=0.3,
-    lost_after=3,
+    lost_after=20,  # two seconds: a process that ended is known to have, before it is only silent
     ready_seconds=30.0,
     smoke=SmokeRules(requests=10, rate=50.0),
 )

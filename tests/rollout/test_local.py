@@ -84,7 +84,7 @@ def test_a_good_version_goes_step_by_step_into_production(
         (["--delay", "0.4"], "slow simple"),
         (["--break-after", "3"], "errors: "),
         (["--die-after", "8"], "the canary is gone: its process ended with 9"),
-        (["--no-metrics"], "no metrics of the canary in 3 looks"),
+        (["--no-metrics"], "no metrics of the canary in 20 looks"),
     ],
     ids=["errors", "refusals", "slow", "broken answers", "crash", "no metrics"],
 )
