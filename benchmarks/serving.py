@@ -4,7 +4,8 @@
     python benchmarks/serving.py --quick    small samples, to see that it works
 
 The server is `trace serve`, with its processes; traffic is open loop: a slow answer does not delay the next
-question. Capacity is the highest rate of such traffic of which nothing is refused. Every answer is
+question. Capacity is the highest rate of such traffic, from the closed loop's
+downwards, of which nothing is refused. Every answer is
 compared with what the engine gives for the query alone.
 """
 
@@ -161,7 +162,10 @@ def targets(sections: dict[str, Any]) -> dict[str, Any]:
 )
 @click.option("--rounds", default=7, show_default=True, help="Of all servers in turn.")
 @click.option(
-    "--count", default=600, show_default=True, help="Queries alone in a round, and half of those at capacity."
+    "--count",
+    default=600,
+    show_default=True,
+    help="Simple queries alone in a round; in the loop twice as many.",
 )
 @click.option("--seconds", default=8.0, show_default=True, help="Of each stretch of open traffic.")
 @click.option("--quick", is_flag=True, help="Two rounds of 40 queries, three seconds each.")

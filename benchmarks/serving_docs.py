@@ -50,7 +50,8 @@ def table(found: dict[str, Any]) -> str:
         "|---|---:|---:|---:|---:|---:|",
         *(_server(name, row) for name, row in sections.items() if name.startswith(ROUNDS)),
         "",
-        "Capacity is the highest rate of open traffic of which nothing was refused when it was looked for. "
+        "Capacity is the highest rate of open traffic, from the closed loop's downwards by twentieths, "
+        "of which nothing was refused when it was looked for; at 1x it is measured anew. "
         f"The aim is a ratio of {aim['bound']:.0f}; it is {'met' if aim['holds'] else 'missed'}.",
     ]
     return "\n".join(lines)

@@ -21,7 +21,7 @@ from trace_retriever.registry.registry import VARIABLE
 from trace_retriever.registry.types import Act, State
 from trace_retriever.rollout.arguments import as_argument, section_from
 from trace_retriever.rollout.cluster import ClusterTarget, pinned
-from trace_retriever.rollout.errors import RolledBack, RolloutError
+from trace_retriever.rollout.errors import ChampionLost, RolledBack, RolloutError
 from trace_retriever.rollout.packages import publish
 from trace_retriever.rollout.promotion import (
     USER,
@@ -160,6 +160,16 @@ def test_metrics_that_are_never_there_send_it_back(setup: Setup) -> None:
     with pytest.raises(RolledBack, match="no metrics of the"):
         setup.roll_out()
     assert setup.state() is State.RETIRED
+
+
+def test_a_champion_without_metrics_is_no_fault_of_the_canary(setup: Setup) -> None:
+    setup.prometheus.silent.add(prefix(setup, "1.0.0"))
+    with pytest.raises(ChampionLost, match="no metrics of the champion in 20 looks"):
+        setup.roll_out()
+    assert setup.state() is State.CANARY
+    assert percents(setup)[-1] == 0
+    setup.prometheus.silent.clear()
+    assert "in production" in setup.roll_out()
 
 
 def test_another_digest_is_refused_before_anything_is_applied(setup: Setup) -> None:

@@ -4,17 +4,23 @@ import asyncio
 import shutil
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import numpy as np
 from tests.evaluation.colours import build_model, write_benchmark
 
 from trace_retriever.config.embed import EmbedConfig
 from trace_retriever.config.serve import ServeSettings
+from trace_retriever.engine.encoded import Reason
 from trace_retriever.model.bundle import TraceModel, load_model
+from trace_retriever.model.items import Item
+from trace_retriever.serving.errors import Busy
+from trace_retriever.serving.front import Front
 from trace_retriever.serving.identity import identify
 from trace_retriever.serving.retrieve import Retriever, Sources
 from trace_retriever.serving.server import Server
@@ -66,6 +72,26 @@ def run_embed(served: Served, out: Path, **settings: Any) -> None:
         folder.mkdir(parents=True)
     config = EmbedConfig(splits=("test",), global_pool=False, store_dtype="float32", **settings)
     embed(config, dataset=served.dataset, model=served.model, out=out, **folders)
+
+
+async def come_and_go(front: Front, items: Sequence[Item], patience: float) -> list[str]:
+    """120 clients that ask in all ways and do not wait long; what became of each."""
+    reasons: tuple[Reason, ...] = ("auto", "never", "always")
+    rng = np.random.default_rng(0)
+
+    async def client(number: int) -> str:
+        try:
+            async with asyncio.timeout(float(rng.uniform(0.0, patience))):
+                await front.encode(items[number % len(items)], reason=reasons[number % 3])
+        except (Busy, TimeoutError) as error:
+            return type(error).__name__
+        return "answered"
+
+    tasks = []
+    for number in range(120):
+        tasks.append(asyncio.create_task(client(number)))
+        await asyncio.sleep(0.002)
+    return list(await asyncio.gather(*tasks))
 
 
 def endless(worker: Any, *, cut: bool = False) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.serving.running import Running, Served
+from tests.serving.running import Running, Served, come_and_go
 
 from trace_retriever.config.serve import ServeSettings
 from trace_retriever.engine.encoded import Encoded, Reason
@@ -22,10 +24,12 @@ from trace_retriever.errors import CheckpointError, ImageError
 from trace_retriever.mbeir.items import query_item
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.model.items import Item
+from trace_retriever.serving.compute import Core
 from trace_retriever.serving.errors import Broken, Busy, DeadlineExceeded, Stopping
 from trace_retriever.serving.identity import identify
 from trace_retriever.serving.remote import RemoteWorker
 from trace_retriever.serving.service import Service
+from trace_retriever.serving.wire import Ask, Failed, Line, Turn
 
 pytestmark = pytest.mark.timeout(300)
 REASONS: tuple[Reason, ...] = ("auto", "never", "always")
@@ -108,22 +112,9 @@ def test_broken_pictures_and_deadlines_are_told(make: Made, tmp_path: Path) -> N
 
 def test_who_goes_leaves_nothing_behind(make: Made, items: list[Item]) -> None:
     worker = make(slots=2, max_reasoning=4, max_waiting=8)
-    rng = np.random.default_rng(0)
-
-    async def client(number: int) -> str:
-        try:
-            async with asyncio.timeout(float(rng.uniform(0.0, 0.1))):
-                await worker.encode(items[number % len(items)], reason=REASONS[number % 3])
-        except (Busy, TimeoutError) as error:
-            return type(error).__name__
-        return "answered"
 
     async def scene() -> list[str]:
-        tasks = []
-        for number in range(120):
-            tasks.append(asyncio.create_task(client(number)))
-            await asyncio.sleep(0.002)
-        outcomes = list(await asyncio.gather(*tasks))
+        outcomes = await come_and_go(worker, items, 0.1)
         await worker.encode(items[0])  # a turn, which tells how things stand
         await until(lambda: not (worker.status().slots_used or worker.status().prompts))
         return outcomes
@@ -167,6 +158,29 @@ def test_a_process_that_is_killed_fails_liveness_and_answers_everybody(make: Mad
     assert {type(one) for one in found} <= {Encoded, Broken, Busy}
     assert isinstance(found[-1], Broken)
     assert not worker.alive
+
+
+def test_a_fault_of_the_computing_thread_ends_the_line(served: Served) -> None:
+    ours, theirs = (Line(end) for end in socket.socketpair())
+    core = Core(served.load(), ServeSettings(slots=1, own_process=False), theirs)
+    core.start()
+
+    def fault(*_: object) -> None:
+        raise ZeroDivisionError
+
+    core.scheduler.enter = fault  # type: ignore[assignment]
+    listening = threading.Thread(target=core.listen)
+    listening.start()
+    ours.send(Ask(7, core.model.prompter.ids("after red", 0, 100), None, None, None, "auto", None))
+    heard = list(iter(ours.receive, None))
+    listening.join(60)
+    core.drain(0.0)
+    answer, failed = (one for one in heard if not isinstance(one, Turn))
+    assert (answer.number, type(answer.outcome)) == (7, Broken)
+    assert isinstance(failed, Failed)
+    assert not core.alive
+    for line in (ours, theirs):
+        line.close()
 
 
 def test_a_server_without_its_process_says_so(served: Served) -> None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 import torch
-from tests.serving.running import Served, endless
+from tests.serving.running import Served, come_and_go, endless
 
 from trace_retriever.config.serve import ServeSettings
 from trace_retriever.engine.encoded import Encoded, Reason
@@ -297,22 +297,9 @@ def test_an_item_that_cannot_be_made_ready_says_why(make: Made, tmp_path: Path) 
 
 def test_clients_that_come_and_go_leave_nothing_behind(make: Made, items: list[Item]) -> None:
     worker = make(slots=2, max_reasoning=4, max_waiting=8)
-    rng = np.random.default_rng(0)
-
-    async def client(number: int) -> str:
-        try:
-            async with asyncio.timeout(float(rng.uniform(0.0, 0.2))):
-                await worker.encode(items[number % len(items)], reason=REASONS[number % 3])
-        except (Busy, TimeoutError) as error:
-            return type(error).__name__
-        return "answered"
 
     async def scene() -> list[str]:
-        tasks = []
-        for number in range(120):
-            tasks.append(asyncio.create_task(client(number)))
-            await asyncio.sleep(0.002)
-        outcomes = list(await asyncio.gather(*tasks))
+        outcomes = await come_and_go(worker, items, 0.2)
         while worker.status().slots_used or worker.status().reasoning or worker.status().prompts:
             await asyncio.sleep(0.005)
         return outcomes

@@ -80,7 +80,7 @@ def _yaml(value: Any) -> str:
 
 
 def _probes(settings: DeploySettings) -> dict[str, Any]:
-    """Ready once warm; alive while the computing thread is; a slow start is no death."""
+    """Ready once warm; alive while it computes; a slow start is no death."""
     ready, live = ({"path": f"/v2/health/{word}", "port": PORT} for word in ("ready", "live"))
     return {
         "startupProbe": {

@@ -39,7 +39,10 @@ class Numbered(Job):
 
 
 class Core(Worker):
-    """A worker whose items come over a line, made ready, and whose answers go back over it."""
+    """A worker whose items come over a line, made ready, and whose answers go back over it.
+
+    A fault ends the line, and so the process: the server is not to wait for what never comes.
+    """
 
     def __init__(self, model: TraceModel, settings: ServeSettings, line: Line) -> None:
         super().__init__(model, settings)
@@ -95,6 +98,7 @@ class Core(Worker):
     def _break(self, error: BaseException) -> None:
         super()._break(error)
         self._say(Failed(Broken("computing has failed")))
+        self._line.hang_up()
 
     def _say(self, message: Up) -> None:
         with suppress(OSError):  # the server is gone, and this process goes too
@@ -124,8 +128,9 @@ def main(descriptor: int) -> int:
     gc.freeze()
     line.send(Ready())
     core.listen()
+    failed = not core.alive
     core.drain(0.0)
-    return 0
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class DeadlineExceeded(TraceError):
 
 
 class Broken(TraceError):
-    """The thread that computes has failed; liveness fails too, so that the process is replaced (500)."""
+    """What computes has failed; liveness fails too, so that the server is replaced (500)."""
 
 
 class SwapRefused(TraceError):

@@ -145,7 +145,6 @@ class Outlet(Admission):
             self._admit(job)
             number = next(self._numbers)
             self._jobs[number], self._bytes[number] = job, job.nbytes
-        job.answer.add_done_callback(lambda answer: self._done(number, cancelled=answer.cancelled()))
         prompt = job.prompt
         patches = None if prompt.patches is None else prompt.patches.values.numpy()
         try:
@@ -154,6 +153,8 @@ class Outlet(Admission):
             )
         except OSError:
             refuse(job, Broken("computing has failed", remedy="try another replica"))
+        # Only now: what is forgotten must have been sent before.
+        job.answer.add_done_callback(lambda answer: self._done(number, cancelled=answer.cancelled()))
 
     def answer(self, number: int, outcome: Encoded | Exception) -> None:
         """What a prompt became."""

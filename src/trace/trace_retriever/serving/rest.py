@@ -60,9 +60,9 @@ def _add_health(app: FastAPI, service: Service) -> None:
     @app.get("/", tags=["health"])
     @app.get("/v2/health/live", tags=["health"], responses={503: {"model": Fault}})
     async def live() -> Live:
-        """Whether the computing thread is alive; a process where it is not is to be replaced."""
+        """Whether computing goes on; a server where it does not is to be replaced."""
         if not service.worker.alive:
-            raise ModelNotReady("the server", "The computing thread has failed.")
+            raise ModelNotReady("the server", "Computing has failed.")
         return Live(live=True)
 
     @app.get("/v2/health/ready", tags=["health"], responses={503: {"model": Fault}})
