@@ -88,11 +88,11 @@ def test_who_would_wait_too_long_is_sent_away(places: Places) -> None:
         await asyncio.sleep(0)  # it has its place; the worker has not begun
         with pytest.raises(NoAnswer) as refused:
             await demo.ask(Question("mojihop_task1", "dog"))
-        worker.start()
+        await worker.start()
         return await first, refused.value
 
     encoded, refused = asyncio.run(crowd())
-    worker.drain(10.0)
+    asyncio.run(worker.drain(10.0))
     assert encoded.trace_tokens == 0
     assert refused.status == HTTPStatus.SERVICE_UNAVAILABLE
 

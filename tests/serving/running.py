@@ -96,7 +96,7 @@ async def come_and_go(front: Front, items: Sequence[Item], patience: float) -> l
 
 def endless(worker: Any, *, cut: bool = False) -> None:
     """No trace ends by itself, whatever the model would like; `cut` leaves the limit."""
-    rows = worker.scheduler._rows
+    rows = worker.core.scheduler._rows
 
     def ending(row: Any) -> str | None:
         if len(row.tokens) < row.limit:
@@ -115,7 +115,7 @@ def endless(worker: Any, *, cut: bool = False) -> None:
             row.ending = lambda *_, row=row: ending(row)
         return found
 
-    worker.scheduler._rows = unending
+    worker.core.scheduler._rows = unending
 
 
 class Running:

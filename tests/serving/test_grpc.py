@@ -125,7 +125,7 @@ def test_deadlines_of_the_request_and_of_the_call_free_the_slots(
     channel: grpc.Channel, running: Running
 ) -> None:
     worker: Any = running.service.worker
-    rows = worker.scheduler._rows
+    rows = worker.core.scheduler._rows
     endless(worker)
     try:
         late = refused(channel, words("after red", reason="always", deadline_ms=200))
@@ -139,7 +139,7 @@ def test_deadlines_of_the_request_and_of_the_call_free_the_slots(
             assert time.monotonic() < until
             time.sleep(0.01)
     finally:
-        worker.scheduler._rows = rows
+        worker.core.scheduler._rows = rows
 
 
 def test_the_id_of_a_call_comes_back(channel: grpc.Channel) -> None:

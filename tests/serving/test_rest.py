@@ -34,6 +34,11 @@ def outputs(answer: httpx.Response) -> dict[str, Any]:
     return {one["name"]: np.array(one["data"]).reshape(one["shape"]) for one in answer.json()["outputs"]}
 
 
+def figures(client: httpx.Client) -> dict[str, float]:
+    lines = client.get("/metrics").text.splitlines()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
+
+
 def b64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
@@ -311,14 +316,10 @@ def test_health_models_and_metadata(client: httpx.Client) -> None:
 
 
 def test_metrics_count_by_route_and_outcome(client: httpx.Client) -> None:
-    def figures() -> dict[str, float]:
-        lines = client.get("/metrics").text.splitlines()
-        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
-
-    before = figures()
+    before = figures(client)
     outputs(client.post(INFER, json=body(tensor("text", "after red", "square of gold", "after pink"))))
     client.post(INFER, json=body(tensor("image", b64(b"hello"))))
-    after = figures()
+    after = figures(client)
     grown = {
         key: after[key] - before.get(key, 0.0) for key in after if key.startswith("trace_requests_total")
     }
@@ -332,7 +333,7 @@ def test_metrics_count_by_route_and_outcome(client: httpx.Client) -> None:
 
 def test_a_client_that_goes_takes_its_rows_with_it(running: Running, client: httpx.Client) -> None:
     worker: Any = running.service.worker
-    rows = worker.scheduler._rows
+    rows = worker.core.scheduler._rows
     endless(worker)
     try:
         with pytest.raises(httpx.ReadTimeout):
@@ -342,5 +343,48 @@ def test_a_client_that_goes_takes_its_rows_with_it(running: Running, client: htt
             assert time.monotonic() < until
             time.sleep(0.01)
     finally:
-        worker.scheduler._rows = rows
+        worker.core.scheduler._rows = rows
     assert 'outcome="cancelled"' in client.get("/metrics").text
+
+
+def test_what_nobody_foresaw_is_told_by_the_log(
+    client: httpx.Client, running: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fault(*_: object) -> None:
+        raise ZeroDivisionError("secret words")
+
+    monkeypatch.setattr(running.service, "answer", fault)
+    found = client.post(INFER, json=body(tensor("text", "red")), headers={"x-request-id": "odd"})
+    assert found.status_code == 500
+    assert found.json() == {"error": "the server failed; its log says why"}
+    (line,) = [record for record in caplog.records if record.message == "request failed"]
+    assert line.request == "odd"  # type: ignore[attr-defined]
+    assert line.exc_info is not None
+
+
+def test_where_all_is_full_nothing_is_read_but_the_head(
+    client: httpx.Client, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = figures(client)
+    monkeypatch.setattr(running.service.worker._admission, "_preparing", 10_000)
+    for path in (INFER, PREDICT):
+        found = client.post(path, content=b"not even JSON")
+        assert (found.status_code, found.headers["retry-after"]) == (503, "1")
+        assert found.json() == {"error": "the queue of prompts is full"}
+    assert client.post("/admin/index").status_code == 401  # which computes nothing
+    assert client.get("/v2/health/ready").status_code == 200
+    monkeypatch.undo()
+    key = 'trace_requests_total{outcome="refused",route="unknown"}'
+    assert figures(client)[key] - before.get(key, 0) == 2
+    assert client.post(INFER, json=body(tensor("text", "red"))).status_code == 200
+
+
+def test_an_answer_comes_in_one_piece(running: Running) -> None:
+    content = json.dumps(body(tensor("text", "red"), reason="never")).encode()
+    head = f"POST {INFER} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(content)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", running.server.http_port), 60) as connection:
+        for _ in range(20):
+            connection.sendall(head + content)
+            told, _, answer = connection.recv(1 << 20).partition(b"\r\n\r\n")
+            assert told.startswith(b"HTTP/1.1 200")
+            assert json.loads(answer)["model_name"] == NAME

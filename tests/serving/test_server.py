@@ -1,5 +1,6 @@
 """The life of a server: as a process that is signalled, and what its clients see meanwhile."""
 
+import asyncio
 import json
 import os
 import signal
@@ -116,10 +117,26 @@ def test_the_next_process_takes_the_place_of_one_that_was_killed(served: Served,
         second.end()
 
 
+def test_who_is_told_to_stop_while_it_starts_does_not_start(served: Served) -> None:
+    service = served.service()
+    running = Running(service)
+
+    async def start() -> None:
+        running.server.stop()
+        await asyncio.sleep(600)
+
+    service.start = start  # type: ignore[method-assign]
+    running.thread.start()
+    running.thread.join(60)
+    assert not running.thread.is_alive()
+    assert running.error is None
+    assert not service.worker.ready
+
+
 def test_stopping_finishes_what_is_there(served: Served) -> None:
     service = served.service(ServeSettings(slots=1, lame_duck_seconds=0.3))
     running = Running(service)
-    step = thread_of(service).scheduler.step
+    step = thread_of(service).core.scheduler.step
     codes: list[int] = []
 
     def slow() -> Any:
@@ -127,7 +144,7 @@ def test_stopping_finishes_what_is_there(served: Served) -> None:
         return step()
 
     with running, running.client() as client:
-        thread_of(service).scheduler.step = slow  # type: ignore[method-assign]
+        thread_of(service).core.scheduler.step = slow  # type: ignore[method-assign]
         endless(thread_of(service), cut=True)
         threads = [
             threading.Thread(
@@ -202,7 +219,7 @@ def test_a_broken_thread_fails_liveness_and_answers(served: Served) -> None:
             raise ZeroDivisionError("secret detail")
 
         endless(thread_of(service))
-        thread_of(service).scheduler.step = fault  # type: ignore[method-assign]
+        thread_of(service).core.scheduler.step = fault  # type: ignore[method-assign]
         answer = client.post(INFER, json=ASKED)
         assert answer.status_code == 500
         assert "secret detail" not in answer.text

@@ -44,23 +44,23 @@ def make(served: Served) -> Iterator[Made]:
 
     def worker(**settings: Any) -> Worker:
         made.append(Worker(served.load(), ServeSettings(**{"slots": 4, "max_items": 1, **settings})))
-        made[-1].start()
+        asyncio.run(made[-1].start())
         return made[-1]
 
     yield worker
     for one in made:
-        one.drain(0.0)
+        asyncio.run(one.drain(0.0))
 
 
 def slowed(worker: Worker, seconds: float = 0.005) -> None:
     """Have each decoding step take its time, as those of a large model do."""
-    step = worker.scheduler.step
+    step = worker.core.scheduler.step
 
     def slow() -> Any:
         time.sleep(seconds)
         return step()
 
-    worker.scheduler.step = slow  # type: ignore[method-assign]
+    worker.core.scheduler.step = slow  # type: ignore[method-assign]
 
 
 async def together(calls: Sequence[Awaitable[Result]]) -> list[Result | BaseException]:
@@ -101,10 +101,10 @@ def test_vectors_are_those_of_embed(served: Served, make: Made, items: list[Item
 
 def test_what_never_reasons_decodes_nothing(make: Made, items: list[Item]) -> None:
     worker = make()
-    before = worker.scheduler.counters.decode_steps
+    before = worker.core.scheduler.counters.decode_steps
     found = run(*(worker.encode(item, reason="never") for item in items))
     assert all(isinstance(one, Encoded) and one.trace == "" for one in found)
-    assert worker.scheduler.counters.decode_steps == before
+    assert worker.core.scheduler.counters.decode_steps == before
 
 
 def test_a_simple_query_is_answered_while_every_slot_and_the_queue_are_taken(make: Made) -> None:
@@ -149,8 +149,8 @@ def test_rows_beyond_the_reasoning_queue_are_refused(make: Made) -> None:
 
 def test_the_reasoning_queue_is_bounded_in_bytes(served: Served, items: list[Item]) -> None:
     worker = Worker(served.load(), ServeSettings(slots=1))
-    worker.scheduler._most_bytes = 1  # not even one row's keys and values
-    worker.start()
+    worker.core.scheduler._most_bytes = 1  # not even one row's keys and values
+    asyncio.run(worker.start())
     endless(worker)
 
     async def scene() -> list[BaseException | None]:
@@ -164,7 +164,7 @@ def test_the_reasoning_queue_is_bounded_in_bytes(served: Served, items: list[Ite
         return refused
 
     refused = asyncio.run(asyncio.wait_for(scene(), 30))
-    worker.drain(5.0)
+    asyncio.run(worker.drain(5.0))
     assert len(refused) == 3
     assert all(isinstance(one, Busy) for one in refused)
 
@@ -225,7 +225,7 @@ def test_draining_finishes_what_is_there_and_refuses_what_is_new(make: Made, ite
         tasks = [asyncio.create_task(worker.encode(item, reason="always")) for item in items[:12]]
         while not worker.status().slots_used:
             await asyncio.sleep(0.001)
-        draining = asyncio.create_task(asyncio.to_thread(worker.drain, 30.0))
+        draining = asyncio.create_task(worker.drain(30.0))
         while worker.ready:
             await asyncio.sleep(0.001)
         late = await together([worker.encode(items[0])])
@@ -246,7 +246,7 @@ def test_what_does_not_finish_in_time_is_refused_and_not_lost(make: Made) -> Non
         tasks = [asyncio.create_task(worker.encode(Item("after red"), reason="always")) for _ in range(3)]
         while not worker.status().slots_used:
             await asyncio.sleep(0.001)
-        whole = await asyncio.to_thread(worker.drain, 0.1)
+        whole = await worker.drain(0.1)
         return await together(tasks), whole
 
     refused, whole = asyncio.run(asyncio.wait_for(scene(), 30))
@@ -262,7 +262,7 @@ def test_a_fault_of_the_thread_answers_everybody(make: Made, items: list[Item]) 
 
     async def scene() -> list[Any]:
         endless(worker)
-        worker.scheduler.step = fault  # type: ignore[method-assign]
+        worker.core.scheduler.step = fault  # type: ignore[method-assign]
         found = await together([worker.encode(item, reason="always") for item in items])
         return [*found, *await together([worker.encode(items[0])])]
 
@@ -273,15 +273,15 @@ def test_a_fault_of_the_thread_answers_everybody(make: Made, items: list[Item]) 
 
 def test_one_broken_prompt_does_not_fail_those_beside_it(make: Made) -> None:
     worker = make(turn_tokens=100_000)
-    enter = worker.scheduler.enter
-    poison = worker.model.prompter.ids("gold", 0, 1000)
+    enter = worker.core.scheduler.enter
+    poison = worker.frame.prompter.ids("gold", 0, 1000)
 
     def checked(jobs: Any, reason: Reason) -> Any:
         if any(job.prompt.ids == poison for job in jobs):
             raise CheckpointError("the model's states are not finite")
         return enter(jobs, reason)
 
-    worker.scheduler.enter = checked  # type: ignore[method-assign]
+    worker.core.scheduler.enter = checked  # type: ignore[method-assign]
     names = ("red", "gold", "blue", "pink")
     found = run(*(worker.encode(Item(name)) for name in names))
     assert [isinstance(one, CheckpointError) for one in found] == [False, True, False, False]
@@ -306,7 +306,7 @@ def test_clients_that_come_and_go_leave_nothing_behind(make: Made, items: list[I
 
     outcomes = asyncio.run(asyncio.wait_for(scene(), 60))
     assert "answered" in outcomes
-    assert not worker._intake.unanswered
-    assert not worker.scheduler._waiting
+    assert not worker.core.intake.unanswered
+    assert not worker.core.scheduler._waiting
     assert worker.alive
-    assert torch.is_tensor(worker.scheduler._slots.cache)
+    assert torch.is_tensor(worker.core.scheduler._slots.cache)

@@ -23,13 +23,19 @@ class ServeSettings(Section):
     own_process: bool = Field(
         True, description="Compute in a process of its own; false: in a thread of the server's."
     )
+    threads: int | None = Field(
+        None,
+        ge=1,
+        description="Threads that compute where there is no GPU; by default OMP_NUM_THREADS, "
+        "or all processors but one, which is left to connections.",
+    )
     turn_tokens: int = Field(
         1024,
         ge=1,
         description="Prompt tokens that are computed at once, one prompt at least.",
     )
     turn_forwards: int = Field(
-        2, ge=1, description="Forwards over prompts between two decoding steps, while rows write."
+        4, ge=1, description="Forwards over prompts between two decoding steps, while rows write."
     )
     max_waiting: int = Field(
         128, ge=1, description="Items that wait for their prompt's turn, or are decoded."

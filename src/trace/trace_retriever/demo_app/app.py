@@ -47,9 +47,9 @@ def create_app(page: Page, *, hosts: Sequence[str] = ("*",), most_pixels: int = 
     @asynccontextmanager
     async def life(_: FastAPI) -> AsyncIterator[None]:
         worker = page.demo.worker
-        await run_in_threadpool(worker.start)
+        await worker.start()
         yield
-        await run_in_threadpool(worker.drain, worker.settings.drain_seconds)
+        await worker.drain(worker.settings.drain_seconds)
 
     app = FastAPI(title="TRACE demo", docs_url=None, redoc_url=None, openapi_url=None, lifespan=life)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=MOST_BODY)

@@ -8,6 +8,7 @@ from fastapi import Body, FastAPI, Header, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from trace_retriever.serving.gate import ADMIN
 from trace_retriever.serving.logs import LOGGER
 from trace_retriever.serving.schemas import Fault
 from trace_retriever.serving.service import Service
@@ -38,7 +39,7 @@ def add_admin(app: FastAPI, service: Service, token: str | None) -> None:
     """
     answers: dict[int | str, dict[str, Any]] = {code: {"model": Fault} for code in (400, 401, 409)}
 
-    @app.post("/admin/index", tags=["admin"], response_model=Swapped, responses=answers)
+    @app.post(ADMIN, tags=["admin"], response_model=Swapped, responses=answers)
     async def swap(
         body: Annotated[SwapBody | None, Body()] = None, authorization: Annotated[str, Header()] = ""
     ) -> Swapped | Response:

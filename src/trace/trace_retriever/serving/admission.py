@@ -61,6 +61,11 @@ class Admission(ABC):
         return self._preparing + self.queued
 
     @property
+    def full(self) -> bool:
+        """Whether as many of them are there as may be."""
+        return self.waiting >= self._settings.max_waiting
+
+    @property
     def unanswered(self) -> int:
         """Jobs that were submitted and have no answer."""
         return len(self._live)
@@ -74,7 +79,7 @@ class Admission(ABC):
         """
         with self._changed:
             self._check(self._closed)
-            if self.waiting >= self._settings.max_waiting:
+            if self.full:
                 raise self.busy("the queue of prompts is full")
             if reason == "always" and self.crowded:
                 raise self.busy("the queue of reasoning rows is full")

@@ -149,8 +149,10 @@ def _worker(model: Path, bounds: "ServeSettings", device: str, dtype: str) -> "F
     import torch
 
     from trace_retriever.model.bundle import load_model
+    from trace_retriever.serving.core import take_processors
     from trace_retriever.serving.worker import Worker
 
+    take_processors(bounds)
     return Worker(load_model(model, device=device, dtype=getattr(torch, dtype)), bounds)
 
 

@@ -1,6 +1,7 @@
 """The process that computes for a server: `python -m trace_retriever.serving.compute FILE_DESCRIPTOR`.
 
-It ends when its line does, and so with the server, however that ends; signals are the server's.
+It ends when its line does, and so with the server, however that ends; signals are the server's. It has one
+thread: between two units it looks what has come.
 """
 
 import gc
@@ -16,17 +17,16 @@ from pathlib import Path
 
 import torch
 
-from trace_retriever.config.serve import ServeSettings
 from trace_retriever.engine.encoded import Encoded
 from trace_retriever.engine.prompts import Prompt
 from trace_retriever.errors import TraceError
-from trace_retriever.model.bundle import TraceModel, load_model
+from trace_retriever.model.bundle import load_model
 from trace_retriever.model.pictures import Patches
+from trace_retriever.serving.core import Core, take_processors
 from trace_retriever.serving.errors import Broken
 from trace_retriever.serving.logs import configure_logs
 from trace_retriever.serving.scheduler import Job
 from trace_retriever.serving.wire import Answer, Ask, Failed, Forget, Line, Load, Ready, Turn, Up
-from trace_retriever.serving.worker import Worker
 
 NICE = 5  # where processors are short, connections go first: they need little, and others wait for it
 
@@ -38,28 +38,43 @@ class Numbered(Job):
     number: int
 
 
-class Core(Worker):
-    """A worker whose items come over a line, made ready, and whose answers go back over it.
+class Backend:
+    """Computes what comes over a line, made ready, and sends answers back over it.
 
     A fault ends the line, and so the process: the server is not to wait for what never comes.
+
+    Args:
+        core: what computes; warm.
+        line: to the server.
     """
 
-    def __init__(self, model: TraceModel, settings: ServeSettings, line: Line) -> None:
-        super().__init__(model, settings)
-        self._line = line
+    def __init__(self, core: Core, line: Line) -> None:
+        self._core, self._line = core, line
         self._jobs: dict[int, Numbered] = {}
-        self._entered: list[int] = []
-        self._told: Turn | None = None
+        self._told = Turn((), 0, 0, False)
+        self._unsent: list[Up] = []
 
-    def listen(self) -> None:
-        """Take messages until the end of all."""
-        while (message := self._line.receive()) is not None:
-            match message:
-                case Ask():
-                    self._take(message)
-                case Forget(number):
-                    if job := self._jobs.get(number):
-                        job.answer.cancel()
+    def run(self) -> bool:
+        """Compute until the end of the line; whether that was all that ended."""
+        try:
+            while (messages := self._line.receive(wait=not self._core.busy)) is not None:
+                for message in messages:
+                    self._hear(message)
+                self._tell(self._core.turn())
+                self._flush()
+        except BaseException as error:  # whatever it is: nobody may be left waiting
+            self._core.fail(error)
+            self._unsent.append(Failed(Broken("computing has failed")))
+            self._flush()
+            self._line.hang_up()
+            return False
+        return True
+
+    def _hear(self, message: Ask | Forget) -> None:
+        if isinstance(message, Ask):
+            self._take(message)
+        elif job := self._jobs.get(message.number):
+            job.answer.cancel()
 
     def _take(self, ask: Ask) -> None:
         patches = None
@@ -71,7 +86,7 @@ class Core(Worker):
         self._jobs[ask.number] = job
         job.answer.add_done_callback(lambda answer: self._give(ask.number, answer))
         try:
-            self._intake.submit(job)
+            self._core.intake.submit(job)
         except TraceError as error:
             job.answer.set_exception(error)
 
@@ -80,46 +95,40 @@ class Core(Worker):
         if not answer.cancelled():
             error = answer.exception()
             assert error is None or isinstance(error, Exception)
-            self._say(Answer(number, error or answer.result()))
+            self._unsent.append(Answer(number, error or answer.result()))
 
-    def _prompts(self, jobs: Sequence[Job]) -> None:
-        super()._prompts(jobs)
-        self._entered += [job.number for job in jobs if isinstance(job, Numbered)]
-
-    def _turn(self) -> None:
-        super()._turn()
-        scheduler = self.scheduler
-        now = Turn(tuple(self._entered), scheduler.waiting, scheduler.writing, scheduler.crowded)
+    def _tell(self, entered: Sequence[Job]) -> None:
+        """Tell how things stand, if the server does not know."""
+        numbers = tuple(job.number for job in entered if isinstance(job, Numbered))
+        scheduler = self._core.scheduler
+        now = Turn(numbers, scheduler.waiting, scheduler.writing, scheduler.crowded)
         if now != self._told:
-            self._say(now)
+            self._unsent.append(now)
         self._told = now._replace(entered=())
-        self._entered.clear()
 
-    def _break(self, error: BaseException) -> None:
-        super()._break(error)
-        self._say(Failed(Broken("computing has failed")))
-        self._line.hang_up()
-
-    def _say(self, message: Up) -> None:
-        with suppress(OSError):  # the server is gone, and this process goes too
-            self._line.send(message)
+    def _flush(self) -> None:
+        """Send what a unit brought in one go: each time, the server wakes up."""
+        if self._unsent:
+            with suppress(OSError):  # the server is gone, and this process goes too
+                self._line.send(*self._unsent)
+            self._unsent.clear()
 
 
 def main(descriptor: int) -> int:
     """Compute until the end of the line."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-
-    os.nice(int(os.environ.get("CNICE", "0")))
+    os.nice(NICE)
     configure_logs()
     line = Line(socket.socket(fileno=descriptor))
-    how = line.receive()
-    if not isinstance(how, Load):
+    first, *_ = line.receive(wait=True) or [None]
+    if not isinstance(first, Load):
         return 1
     try:
-        dtype = getattr(torch, how.dtype)
-        core = Core(load_model(Path(how.model), device=how.device, dtype=dtype), how.settings, line)
-        core.start()
+        take_processors(first.settings)
+        dtype = getattr(torch, first.dtype)
+        core = Core(load_model(Path(first.model), device=first.device, dtype=dtype), first.settings)
+        core.warm_up()
     except TraceError as error:
         line.send(Failed(error))
         return 1
@@ -127,10 +136,7 @@ def main(descriptor: int) -> int:
     gc.collect()
     gc.freeze()
     line.send(Ready())
-    core.listen()
-    failed = not core.alive
-    core.drain(0.0)
-    return int(failed)
+    return int(not Backend(core, line).run())
 
 
 if __name__ == "__main__":

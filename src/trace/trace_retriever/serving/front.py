@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from trace_retriever.config.serve import ServeSettings
 from trace_retriever.engine.encoded import Encoded, Reason
+from trace_retriever.engine.prompts import Prompt
 from trace_retriever.model.bundle import TraceModel
+from trace_retriever.model.items import Item
 from trace_retriever.serving.admission import Admission
 from trace_retriever.serving.errors import DeadlineExceeded, Stopping
-from trace_retriever.serving.prepare import Source, prepare
-from trace_retriever.serving.scheduler import Job
+from trace_retriever.serving.prepare import Source, prepare, quick
+from trace_retriever.serving.scheduler import Job, refuse
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Status:
 
 
 class Front(ABC):
-    """Encodes items for many requests at a time; its methods may be called from any thread and loop.
+    """Encodes items for many requests at a time, in the event loop that it was started in.
 
     Args:
         frame: the model, whose network need not be here: tokenizer, picture reader and settings are wanted.
@@ -40,8 +42,8 @@ class Front(ABC):
         self._pool = ThreadPoolExecutor(settings.image_workers, thread_name_prefix="trace-pictures")
 
     @abstractmethod
-    def start(self) -> None:
-        """Warm up, then take requests; blocks.
+    async def start(self) -> None:
+        """Warm up, then take requests.
 
         Raises:
             CheckpointError: the model cannot be loaded, or its states are not finite.
@@ -57,13 +59,18 @@ class Front(ABC):
         """How much it has to do."""
 
     @abstractmethod
-    def _end(self) -> None:
-        """End what computes, for good; blocks."""
+    async def _end(self) -> None:
+        """End what computes, for good."""
 
     @property
     def ready(self) -> bool:
         """Whether it takes new items."""
         return self.alive and self._admission.open
+
+    @property
+    def full(self) -> bool:
+        """Whether another item would be refused now."""
+        return self._admission.full
 
     async def encode(
         self,
@@ -94,39 +101,37 @@ class Front(ABC):
         try:
             async with asyncio.timeout(left):
                 with self._admission.place(reason):
-                    loop = asyncio.get_running_loop()
-                    given = item, answer, reason, max_trace_tokens
-                    await loop.run_in_executor(self._pool, self._submit, *given)
-                return await asyncio.wrap_future(answer)
+                    prompt = await self._prompt(item)
+                    job = Job(prompt=prompt, reason=reason, trace_tokens=max_trace_tokens, answer=answer)
+                    self._admission.submit(job)
+                return await self._outcome(answer)
         except TimeoutError:
             raise DeadlineExceeded("no answer in time", remedy="allow more time, or fewer tokens") from None
         finally:
             answer.cancel()
 
-    def drain(self, timeout: float) -> bool:
-        """Take nothing new, finish what is there, end; blocks.
+    async def drain(self, seconds: float) -> bool:
+        """Take nothing new, finish what is there, end.
 
         Args:
-            timeout: seconds, after which what is not done is refused.
+            seconds: after which what is not done is refused.
 
         Returns:
             Whether all was done in time.
         """
-        done, left = self._admission.close(timeout)
+        done, left = await asyncio.to_thread(self._admission.close, seconds)
         for job in left:
             refuse(job, Stopping("the server stops", retry_after=self.settings.retry_after))
-        self._end()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        await self._end()
+        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
         return done
 
-    def _submit(self, item: Source, answer: "Future[Encoded]", reason: Reason, tokens: int | None) -> None:
-        """Make an item ready and put it into the queue, unless nobody waits for it by then."""
-        prompt = prepare(self.frame, item)
-        if not answer.cancelled():
-            self._admission.submit(Job(prompt=prompt, reason=reason, trace_tokens=tokens, answer=answer))
+    async def _outcome(self, answer: "Future[Encoded]") -> Encoded:
+        """Wait for an answer, which any thread may give."""
+        return await asyncio.wrap_future(answer)
 
-
-def refuse(job: Job, error: Exception) -> None:
-    """Answer a job with an error, if it has no answer and somebody waits for one."""
-    if not job.answer.done() and job.answer.set_running_or_notify_cancel():
-        job.answer.set_exception(error)
+    async def _prompt(self, item: Source) -> Prompt:
+        """An item made ready: what is quick here and now, the rest by a thread."""
+        if isinstance(item, Item) and quick(item):
+            return prepare(self.frame, item)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, prepare, self.frame, item)

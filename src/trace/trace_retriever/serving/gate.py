@@ -7,22 +7,23 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from trace_retriever.config.serve import ServeSettings
 from trace_retriever.serving.logs import LOGGER, request_id
+from trace_retriever.serving.service import Service
 
+ADMIN = "/admin/index"  # whose request computes nothing
 QUIET = ("/metrics", "/v2/health/live", "/v2/health/ready", "/")  # asked every few seconds by machines
 
 
 class Gate:
-    """ASGI middleware; requests beyond `max_requests` are refused before their body is read.
+    """ASGI middleware; what would find everything full is refused before its body is read.
 
     Args:
         app: what is behind it.
-        settings: the bound.
+        service: what is full, and counts what is refused.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings) -> None:
-        self.app, self.settings = app, settings
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self.app, self._service = app, service
         self._inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -41,8 +42,8 @@ class Gate:
             await send(message)
 
         counted = scope["method"] == "POST"
-        if counted and self._inside >= self.settings.max_requests:
-            await self._full()(scope, receive, answer)
+        if counted and (problem := self._full(scope["path"])):
+            await self._refuse(problem)(scope, receive, answer)
         else:
             self._inside += counted
             try:
@@ -52,9 +53,18 @@ class Gate:
         if scope["path"] not in QUIET:
             _log(scope, own, seen["status"], time.monotonic() - started)
 
-    def _full(self) -> ASGIApp:
-        headers = {"Retry-After": str(self.settings.retry_after)}
-        return JSONResponse({"error": "too many requests are being answered"}, 503, headers)
+    def _full(self, path: str) -> str | None:
+        """What is full, of what this request needs."""
+        if self._inside >= self._service.settings.max_requests:
+            return "too many requests are being answered"
+        if path != ADMIN and self._service.worker.full:
+            return "the queue of prompts is full"
+        return None
+
+    def _refuse(self, problem: str) -> ASGIApp:
+        self._service.metrics.failed("refused")
+        headers = {"Retry-After": str(self._service.settings.retry_after)}
+        return JSONResponse({"error": problem}, 503, headers)
 
 
 def _log(scope: Scope, own: str, status: int, seconds: float) -> None:

@@ -1,12 +1,15 @@
-"""An item made ready for its turn, in a thread of its own: decoded, cut, tokenised."""
+"""An item made ready for its turn: decoded, cut, tokenised."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from trace_retriever.engine.prompts import Prompt
 from trace_retriever.model.bundle import TraceModel
 from trace_retriever.model.items import Item
 
-Source = Item | Callable[[], Item]  # the latter is called by the thread that prepares
+# What is made ready within a millisecond: as soon as a thread would begin.
+FEW_LETTERS, FEW_PIXELS, FEW_BYTES = 2000, 256 * 256, 1 << 16
+Source = Item | Callable[[], Item]  # the latter is called where the item is made ready
 
 
 def prepare(model: TraceModel, source: Source) -> Prompt:
@@ -23,3 +26,10 @@ def prepare(model: TraceModel, source: Source) -> Prompt:
     patches = model.pictures.read(item.image, remember=False)
     ids = model.prompter.ids(item.text, model.pictures.spec.tokens(identity.grid), limit)
     return Prompt(ids, None, identity.digest, identity.grid, patches)
+
+
+def quick(item: Item) -> bool:
+    """Whether an item is made ready so soon that a thread for it would cost more; a file never is."""
+    image = item.image
+    small = image is None or (not isinstance(image, Path) and image.width * image.height <= FEW_PIXELS)
+    return small and len(item.text or "") <= FEW_LETTERS

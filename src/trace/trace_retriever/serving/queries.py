@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from trace_retriever.engine.encoded import Encoded, Reason
-from trace_retriever.io.images import ImageLimits, decode_image
+from trace_retriever.io.images import ImageLimits, decode_image, image_size
 from trace_retriever.mbeir.text import clean_text
 from trace_retriever.model.items import Item
 from trace_retriever.serving.errors import BadRequest
+from trace_retriever.serving.prepare import FEW_BYTES, FEW_PIXELS
 from trace_retriever.serving.retrieve import Hit
 
 
@@ -22,6 +23,17 @@ class Asked:
     text: str | None = None
     image: bytes | None = None
     instruction: str | None = None
+
+    def quick(self, limits: ImageLimits, where: str) -> bool:
+        """Whether it has no picture, or one so small that it is decoded at once; its header is read, no more.
+
+        Raises:
+            ImageError: as `item`.
+        """
+        if self.image is None:
+            return True
+        wide, high = image_size(self.image, limits, where=where)
+        return wide * high <= FEW_PIXELS and len(self.image) <= FEW_BYTES
 
     def item(self, limits: ImageLimits, where: str) -> Item:
         """The query as the evaluation would ask it: cleaned words, the instruction before them.

@@ -8,12 +8,15 @@ import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi import Path as InPath
 from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp
 
 from trace_retriever import __version__
 from trace_retriever.errors import TraceError
 from trace_retriever.serving.admin import add_admin
 from trace_retriever.serving.bodies import JSON_LENGTH, read_body, read_infer_request, read_json_body
+from trace_retriever.serving.express import Endpoint, Express
 from trace_retriever.serving.gate import Gate
+from trace_retriever.serving.logs import LOGGER
 from trace_retriever.serving.schemas import (
     ANSWERS,
     INFER,
@@ -34,10 +37,12 @@ from trace_retriever.serving.statuses import status_of
 
 Result = TypeVar("Result")
 Name = Annotated[str, InPath(min_length=1, max_length=128)]
+NAME = "[^/]{1,128}"
+UNFORESEEN = 500
 GONE = 499  # nginx's status for a client that did not wait; nobody reads it but the log
 
 
-def create_app(service: Service, plane: DataPlane, admin_token: str | None = None) -> FastAPI:
+def create_app(service: Service, plane: DataPlane, admin_token: str | None = None) -> ASGIApp:
     """The application.
 
     Args:
@@ -46,14 +51,12 @@ def create_app(service: Service, plane: DataPlane, admin_token: str | None = Non
         admin_token: bearer token of the swap; None refuses it to everybody.
     """
     app = FastAPI(title="trace serve", version=__version__, docs_url=None, redoc_url=None)
-    app.add_middleware(Gate, settings=service.settings)
     for kind in (TraceError, InvalidInput, ModelNotFound, ModelNotReady, Exception):
         app.add_exception_handler(kind, _told)
     _add_health(app, service)
     _add_models(app, plane)
-    _add_inference(app, service, plane)
     add_admin(app, service, admin_token)
-    return app
+    return Gate(Express(app, _add_inference(app, service, plane), _told), service)
 
 
 def _add_health(app: FastAPI, service: Service) -> None:
@@ -107,7 +110,9 @@ def _add_models(app: FastAPI, plane: DataPlane) -> None:
         return ModelReady(name=name, ready=True)
 
 
-def _add_inference(app: FastAPI, service: Service, plane: DataPlane) -> None:
+def _add_inference(app: FastAPI, service: Service, plane: DataPlane) -> dict[str, Endpoint]:
+    """Add the routes; and what answers them, by the form of their paths."""
+
     @app.post(
         "/v2/models/{name}/infer",
         tags=["inference"],
@@ -141,6 +146,8 @@ def _add_inference(app: FastAPI, service: Service, plane: DataPlane) -> None:
         answer, _ = await _while_connected(request, plane.infer(name, body, _headers(request)))
         return _json(answer)
 
+    return {rf"/v2/models/({NAME})/infer": infer, rf"/v1/models/({NAME}):predict": predict}
+
 
 async def _while_connected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
     """Do the work, unless the client goes before it is done.
@@ -148,16 +155,25 @@ async def _while_connected(request: Request, work: Coroutine[Any, Any, Result]) 
     Raises:
         ClientGone: it went; the work was cancelled.
     """
-    task, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
+    asking, working = asyncio.current_task(), True
+    assert asking is not None
+
+    def cancel(gone: "asyncio.Task[None]") -> None:
+        if working and not gone.cancelled():
+            asking.cancel()
+
+    gone = asyncio.ensure_future(_disconnected(request))
+    gone.add_done_callback(cancel)
     try:
-        await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not task.done():
-            raise ClientGone("the client did not wait")
-        return task.result()
+        return await work
+    except asyncio.CancelledError:
+        if not gone.done():  # somebody else cancelled
+            raise
+        asking.uncancel()
+        raise ClientGone("the client did not wait") from None
     finally:
-        for one in (task, gone):
-            one.cancel()
-        await asyncio.gather(task, gone, return_exceptions=True)
+        working = False
+        gone.cancel()
 
 
 class ClientGone(TraceError):
@@ -178,8 +194,10 @@ def _json(content: Any) -> Response:
     return Response(orjson.dumps(content), media_type="application/json")
 
 
-async def _told(_: Request, error: Exception) -> Response:
+async def _told(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientGone):
         return JSONResponse({"error": error.problem}, GONE)
     status = status_of(error)
+    if status.http == UNFORESEEN and not isinstance(error, TraceError):
+        LOGGER.error("request failed", exc_info=error, extra={"request": request.state.request_id})
     return JSONResponse({"error": status.message}, status.http, dict(status.headers))

@@ -134,6 +134,12 @@ class OpenScheduler(Scheduler):
         self._waiting.extend(fresh)
 
 
+def refuse(job: Job, error: Exception) -> None:
+    """Answer a job with an error, if it has no answer and somebody waits for one."""
+    if not job.answer.done() and job.answer.set_running_or_notify_cancel():
+        job.answer.set_exception(error)
+
+
 def _job(ticket: Ticket) -> Job:
     assert isinstance(ticket, Job)
     return ticket

@@ -11,6 +11,7 @@ from grpc import aio
 from trace_retriever.errors import TraceError
 from trace_retriever.serving.errors import BadRequest, SwapRefused
 from trace_retriever.serving.grpc_server import create_grpc
+from trace_retriever.serving.joined import JoinedWrites
 from trace_retriever.serving.logs import LOGGER
 from trace_retriever.serving.rest import create_app
 from trace_retriever.serving.sdk import DataPlane, ModelRepository
@@ -53,8 +54,10 @@ class Server:
         app = create_app(service, self._plane, admin_token)
         config = uvicorn.Config(
             app,
+            http=JoinedWrites,
             log_config=None,
             access_log=False,
+            proxy_headers=False,  # nobody asks who the client is
             timeout_keep_alive=KEEP_ALIVE,
             server_header=False,
             lifespan="off",
@@ -71,17 +74,32 @@ class Server:
     async def serve(self) -> None:
         """Warm up, serve until `stop`, drain."""
         self._loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self.service.start)
+        start = asyncio.create_task(self.service.start())
+        if not await self._until_stopped(start):
+            await start
+            await self._serve()
+        else:  # nobody waits for the rest of a start
+            start.cancel()
+            await asyncio.gather(start, return_exceptions=True)
+            await self.service.drain(0.0)
+            self._socket.close()
+
+    async def _serve(self) -> None:
         grpc, self.grpc_port = self._bind_grpc()
         await grpc.start()
         http = asyncio.create_task(self._http.serve([self._socket]))
         while not (self._http.started or http.done()):
             await asyncio.sleep(0.01)
         LOGGER.info("serving", extra={"http": self.http_port, "grpc": self.grpc_port, **self._about()})
-        stop = asyncio.create_task(self._stopping.wait())
-        await asyncio.wait({http, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
+        await self._until_stopped(http)
         await self._drain(grpc, http)
+
+    async def _until_stopped(self, task: "asyncio.Task[None]") -> bool:
+        """Wait for a task or for `stop`; whether the latter came first."""
+        stop = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        return not task.done()
 
     def stop(self) -> None:
         """Begin to drain; from any thread."""
@@ -107,7 +125,7 @@ class Server:
         LOGGER.info("draining")
         self.service.retire()
         await asyncio.sleep(settings.lame_duck_seconds)
-        done = await asyncio.to_thread(self.service.drain, settings.drain_seconds)
+        done = await self.service.drain(settings.drain_seconds)
         self._http.should_exit = True
         await grpc.stop(1.0)
         await http

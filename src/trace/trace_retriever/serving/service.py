@@ -13,6 +13,7 @@ from trace_retriever.serving.errors import BadRequest, Busy, DeadlineExceeded
 from trace_retriever.serving.front import Front
 from trace_retriever.serving.identity import Identity
 from trace_retriever.serving.metrics import Metrics
+from trace_retriever.serving.prepare import Source
 from trace_retriever.serving.queries import Answer, Asked, Options
 from trace_retriever.serving.retrieve import Hit, Retriever, Snapshot
 
@@ -38,12 +39,13 @@ class Service:
         self._searching = ThreadPoolExecutor(1, thread_name_prefix="trace-search")
         self._tell()
 
-    def start(self) -> None:
-        """Warm up; blocks."""
-        self.worker.start()
+    async def start(self) -> None:
+        """Warm up."""
+        await self.worker.start()
         if self.retriever is not None:
             snapshot = self.retriever.snapshot
-            snapshot.search(snapshot.matrix[0:1][0].astype("float32"), 1, None)
+            first = snapshot.matrix[0:1][0].astype("float32")
+            await asyncio.to_thread(snapshot.search, first, 1, None)
 
     @property
     def ready(self) -> bool:
@@ -54,10 +56,10 @@ class Service:
         """Be not ready from now on; what comes nevertheless is still answered."""
         self._retired = True
 
-    def drain(self, timeout: float) -> bool:
-        """Finish what is there and take nothing new; blocks; whether all was done in time."""
-        done = self.worker.drain(timeout)
-        self._searching.shutdown(wait=True)
+    async def drain(self, seconds: float) -> bool:
+        """Finish what is there and take nothing new; whether all was done in time."""
+        done = await self.worker.drain(seconds)
+        await asyncio.to_thread(self._searching.shutdown, wait=True)
         return done
 
     async def answer(self, asked: Sequence[Asked], options: Options) -> list[Answer]:
@@ -69,6 +71,8 @@ class Service:
         """
         snapshot = self._checked(options)
         deadline = time.monotonic() + (options.deadline_ms or self.settings.deadline_ms) / 1000
+        if len(asked) == 1:  # a task more would cost as much as its words
+            return [await self._one(0, asked[0], options, deadline, snapshot)]
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
@@ -110,13 +114,18 @@ class Service:
         self.retriever.snapshot.check(options.pool)
         return self.retriever.snapshot
 
+    def _source(self, number: int, asked: Asked) -> Source:
+        """The item; where decoding its picture takes a while, what makes it."""
+        make = partial(asked.item, self._limits, f"query {number}")
+        return make() if asked.quick(self._limits, f"query {number}") else make
+
     async def _one(
         self, number: int, asked: Asked, options: Options, deadline: float, snapshot: Snapshot | None
     ) -> Answer:
         start, outcome = time.monotonic(), "error"
         try:
             encoded = await self.worker.encode(
-                partial(asked.item, self._limits, f"query {number}"),
+                self._source(number, asked),
                 reason=options.reason,
                 max_trace_tokens=options.max_trace_tokens,
                 deadline=deadline,
