@@ -4,9 +4,9 @@
     python benchmarks/serving.py --quick    small samples, to see that it works
 
 The server is `trace serve`, with its processes; traffic is open loop: a slow answer does not delay the next
-question. Capacity is the highest rate of such traffic, from the closed loop's
-downwards, of which nothing is refused. Every answer is
-compared with what the engine gives for the query alone.
+question. Capacity is the highest rate of such traffic, from the closed loop's downwards, of which nothing is
+refused in two stretches in a row; the second is what is measured, beside smaller shares of that rate. Every
+answer is compared with what the engine gives for the query alone.
 """
 
 import gc

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from serving_rounds import SHARES
 
 from serving import P99, ROUNDS
 from trace_retriever.io.files import read_json, write_atomic
@@ -46,12 +47,12 @@ def table(found: dict[str, Any]) -> str:
         f"Peak memory of both processes {peak:.0f} MiB. The table pools the rounds; their medians:",
         "",
         "| server | closed loop, requests/s | capacity, requests/s | p99 of simple alone, ms "
-        "| at capacity, ms | ratio (each round) |",
-        "|---|---:|---:|---:|---:|---:|",
+        f"| at capacity, ms | ratio (each round) | {' | '.join(f'at {share:.0%}' for share in SHARES)} |",
+        f"|---|---:|---:|---:|---:|---:|{'---:|' * len(SHARES)}",
         *(_server(name, row) for name, row in sections.items() if name.startswith(ROUNDS)),
         "",
         "Capacity is the highest rate of open traffic, from the closed loop's downwards by twentieths, "
-        "of which nothing was refused when it was looked for; at 1x it is measured anew. "
+        "of which nothing was refused twice in a row; the second time is what is measured. "
         f"The aim is a ratio of {aim['bound']:.0f}; it is {'met' if aim['holds'] else 'missed'}.",
     ]
     return "\n".join(lines)
@@ -63,6 +64,7 @@ def _server(name: str, found: dict[str, Any]) -> str:
         name.removeprefix(ROUNDS),
         *(f"{middle[key]:.0f}" for key in ("closed_per_second", "rate", "alone_p99", "open_p99")),
         f"{middle['ratio']:.1f} ({', '.join(each)})",
+        *(f"{middle[f'ratio at {share:g}']:.1f}" for share in SHARES),
     ]
     return f"| {' | '.join(cells)} |"
 

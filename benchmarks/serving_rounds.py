@@ -5,16 +5,18 @@ and again, and the comparison is the rounds' median.
 """
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from statistics import median
 from typing import Any
 
+import numpy as np
 from serving_traffic import Load, Question, Route, closed, mixed, opened
 
 PATH = "/v2/models/trace-retriever/infer"
 CLIENTS = 48  # of the closed loop: as many rows as have a slot or wait for one
+SHARES = (0.6, 0.8)  # of that rate, at which open traffic is measured too
 STEP = 0.05  # by which the rate of open traffic goes down until nothing is refused
 Questions = dict[Route, list[Question]]
 
@@ -26,19 +28,20 @@ class Round:
     Attributes:
         alone: simple queries, one at a time.
         full: `CLIENTS` clients that ask again when they have their answer.
-        rate: of `opened`, a second: the most of which nothing was refused when it was looked for.
-        opened: open traffic at that rate, anew.
+        rate: of `opened`, a second: the most of which nothing was refused, twice in a row.
+        opened: open traffic at that rate, the second time.
+        below: open traffic at `SHARES` of the rate.
     """
 
     alone: Load
     full: Load
     rate: float
     opened: Load
+    below: dict[float, Load]
 
-    @property
-    def ratio(self) -> float:
-        """p99 of simple queries in open traffic, times that without load."""
-        return p99(self.opened) / p99(self.alone)
+    def ratio(self, load: Load) -> float:
+        """p99 of simple queries in a stretch of traffic, times that without load."""
+        return p99(load) / p99(self.alone)
 
     def figures(self) -> dict[str, Any]:
         """In short."""
@@ -48,7 +51,8 @@ class Round:
             "rate": self.rate,
             "refused": self.opened.figures()["refused"],
             "open_p99": p99(self.opened),
-            "ratio": self.ratio,
+            "ratio": self.ratio(self.opened),
+            **{f"ratio at {share:g}": self.ratio(load) for share, load in self.below.items()},
         }
 
 
@@ -63,11 +67,9 @@ def play(url: str, questions: Questions, count: int, seconds: float, seed: int) 
     simple = [question for question in mixed(questions, 2 * count, seed) if question.route == "simple"]
     alone = asyncio.run(closed(url, PATH, simple, 1))
     full = asyncio.run(closed(url, PATH, mixed(questions, 2 * count, seed + 1), CLIENTS))
-    highest = full.figures()["answered_per_second"]
-    for rate in _falling(highest):
-        if not stream(url, questions, rate, seconds, seed + 2).figures()["refused"]:
-            break
-    return Round(alone, full, rate, stream(url, questions, rate, seconds, seed + 3))
+    rate, opened = _sustained(url, questions, full.figures()["answered_per_second"], seconds, seed + 2)
+    below = {share: stream(url, questions, share * rate, seconds, seed + 4) for share in SHARES}
+    return Round(alone, full, rate, opened, below)
 
 
 def stream(url: str, questions: Questions, rate: float, seconds: float, seed: int) -> Load:
@@ -76,11 +78,18 @@ def stream(url: str, questions: Questions, rate: float, seconds: float, seed: in
     return asyncio.run(opened(url, PATH, asked, rate, seed))
 
 
-def _falling(highest: float) -> Iterator[float]:
-    part = 1.0
-    while part > STEP:
-        yield part * highest
-        part -= STEP
+def _sustained(
+    url: str, questions: Questions, highest: float, seconds: float, seed: int
+) -> tuple[float, Load]:
+    """The highest rate up to `highest` of which nothing is refused twice in a row, and the second stretch."""
+    for part in np.arange(1.0, STEP, -STEP).tolist():
+        for number in range(2):
+            load = stream(url, questions, part * highest, seconds, seed + 100 * number)
+            if load.figures()["refused"]:
+                break
+        else:
+            return part * highest, load
+    raise RuntimeError(f"something is refused even at {STEP:.0%} of {highest:.0f} requests a second")
 
 
 def pooled(loads: Sequence[Load]) -> dict[str, Any]:
