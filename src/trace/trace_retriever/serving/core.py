@@ -31,8 +31,7 @@ PADDING = 4.0  # few prompts a turn: another forward costs more than their paddi
 def take_processors(settings: ServeSettings) -> None:
     """Tell torch with how many threads it may compute; see `ServeSettings.threads`.
 
-    With as many as there are processors, connections and computing wait for each other: on two of them, a
-    small model answered a fifth less and simple queries waited ten times as long.
+    With as many as there are processors, connections and computing wait for each other.
     """
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)

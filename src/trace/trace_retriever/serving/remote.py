@@ -1,7 +1,6 @@
 """Computing in a process of its own: what Python does for connections never holds up a forward.
 
-In one process both want the interpreter: with a model of a million parameters, a third of the time of the
-thread that computes was spent waiting for it.
+In one process both want the interpreter; docs/adr/0016 has what that costs.
 """
 
 import asyncio
