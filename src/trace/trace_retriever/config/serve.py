@@ -34,8 +34,10 @@ class ServeSettings(Section):
         ge=1,
         description="Prompt tokens that are computed at once, one prompt at least.",
     )
-    turn_forwards: int = Field(
-        4, ge=1, description="Forwards over prompts between two decoding steps, while rows write."
+    step_tokens: int = Field(
+        256,
+        ge=1,
+        description="Prompt tokens in a row after which a decoding step is due, while rows write.",
     )
     max_waiting: int = Field(
         128, ge=1, description="Items that wait for their prompt's turn, or are decoded."

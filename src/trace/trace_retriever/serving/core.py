@@ -64,7 +64,7 @@ class Core:
         if model.device.type == "cuda":
             self.scheduler.graph(GraphedStep(self.scheduler.language))
         self.intake = Intake(settings, lambda: self.scheduler.crowded)
-        self._turns = Turns(settings.turn_forwards)
+        self._turns = Turns(settings.step_tokens)
 
     def warm_up(self) -> None:
         """Compute once what a first request would otherwise wait for.
@@ -92,6 +92,7 @@ class Core:
         if unit != "prompts":
             return []
         jobs = self.intake.take(self.settings.turn_tokens)
+        self._turns.took(sum(len(job.prompt.ids) for job in jobs))
         self._prompts(jobs)
         return jobs
 

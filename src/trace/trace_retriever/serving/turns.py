@@ -1,9 +1,10 @@
-"""What the computing thread does next: a forward over prompts or a decoding step, and then it looks again.
+"""What is computed next: a forward over prompts or a decoding step, and then the core looks again.
 
 A prompt's forward decides the route and answers what is simple, so prompts go first. Traces have a share of
-their own all the same: after so many forwards in a row a step is due, or under enough traffic no trace would
-ever end. A prompt thus waits for what is being computed and for one step at most, a trace for so many
-forwards between two tokens.
+their own all the same: after so many tokens of prompts in a row a step is due, or under enough traffic no
+trace would ever end. A prompt thus waits for what is being computed and for one step at most; a trace waits,
+between two tokens, for that many tokens of prompts and one forward's more. Few prompts at a time, as below
+capacity, hardly ever come to so many tokens: then they wait for no step that has not begun.
 """
 
 from typing import Literal
@@ -15,11 +16,11 @@ class Turns:
     """Takes turns by that rule.
 
     Args:
-        forwards: over prompts in a row while rows write, at most.
+        tokens: of prompts in a row while rows write, after which a step is due.
     """
 
-    def __init__(self, forwards: int) -> None:
-        self._most = forwards
+    def __init__(self, tokens: int) -> None:
+        self._most = tokens
         self._in_a_row = 0
 
     def next(self, *, prompts: bool, rows: bool) -> Unit | None:
@@ -29,8 +30,13 @@ class Turns:
             prompts: whether one waits.
             rows: whether one writes, or waits for a slot.
         """
-        if rows and not (prompts and self._in_a_row < self._most):
+        step = rows and not (prompts and self._in_a_row < self._most)
+        if step or not rows:
             self._in_a_row = 0
+        if step:
             return "step"
-        self._in_a_row += prompts
         return "prompts" if prompts else None
+
+    def took(self, tokens: int) -> None:
+        """So many tokens of prompts were computed."""
+        self._in_a_row += tokens
