@@ -21,6 +21,7 @@ from trace_retriever.config.serve import ServeSettings
 from trace_retriever.engine.encoded import Encoded, Reason
 from trace_retriever.engine.engine import Engine
 from trace_retriever.errors import CheckpointError, ImageError
+from trace_retriever.io.processors import usable_processors
 from trace_retriever.mbeir.items import query_item
 from trace_retriever.mbeir.layout import Layout
 from trace_retriever.model.items import Item
@@ -110,7 +111,7 @@ def test_one_processor_is_left_to_connections(monkeypatch: pytest.MonkeyPatch) -
         assert torch.get_num_threads() == 3
         monkeypatch.delenv("OMP_NUM_THREADS")
         take_processors(ServeSettings())
-        assert torch.get_num_threads() == max(1, len(os.sched_getaffinity(0)) - 1)
+        assert torch.get_num_threads() == max(1, usable_processors() - 1)
     finally:
         torch.set_num_threads(before)
 

@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
+from trace_retriever.io.processors import usable_processors
+
 Status = Literal["ok", "warn", "missing"]
 DISTRIBUTION = "trace-retriever"
 LEAST_PYTHON = (3, 11)
@@ -74,7 +76,7 @@ def _python() -> Check:
 
 
 def _cores() -> Check:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = usable_processors()
     found = f"{usable} usable of {os.cpu_count()}"
     if usable < 2:
         return Check(

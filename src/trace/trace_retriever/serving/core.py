@@ -18,6 +18,7 @@ from trace_retriever.engine.graphs import GraphedStep
 from trace_retriever.engine.plan import batches
 from trace_retriever.engine.scheduler import Done, Limits
 from trace_retriever.errors import TraceError
+from trace_retriever.io.processors import usable_processors
 from trace_retriever.model.bundle import TraceModel
 from trace_retriever.serving.errors import Broken
 from trace_retriever.serving.intake import Intake
@@ -36,7 +37,7 @@ def take_processors(settings: ServeSettings) -> None:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     elif "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(max(1, len(os.sched_getaffinity(0)) - 1))
+        torch.set_num_threads(max(1, usable_processors() - 1))
 
 
 class Core:
