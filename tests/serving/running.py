@@ -118,6 +118,12 @@ def endless(worker: Any, *, cut: bool = False) -> None:
     worker.core.scheduler._rows = unending
 
 
+def figures(client: httpx.Client) -> dict[str, float]:
+    """A server's metrics, by name and labels."""
+    lines = client.get("/metrics").text.splitlines()
+    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
+
+
 class Running:
     """A server in a thread, from `with` on until it was drained."""
 

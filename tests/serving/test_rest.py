@@ -11,7 +11,7 @@ import httpx
 import numpy as np
 import pytest
 from PIL import Image
-from tests.serving.running import NAME, Running, Served, endless
+from tests.serving.running import NAME, Running, Served, endless, figures
 
 from trace_retriever.engine.engine import Engine
 from trace_retriever.mbeir.text import clean_text
@@ -32,11 +32,6 @@ def body(*inputs: dict[str, Any], **parameters: Any) -> dict[str, Any]:
 def outputs(answer: httpx.Response) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     return {one["name"]: np.array(one["data"]).reshape(one["shape"]) for one in answer.json()["outputs"]}
-
-
-def figures(client: httpx.Client) -> dict[str, float]:
-    lines = client.get("/metrics").text.splitlines()
-    return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if line[0] != "#"}
 
 
 def b64(content: bytes) -> str:
@@ -345,46 +340,3 @@ def test_a_client_that_goes_takes_its_rows_with_it(running: Running, client: htt
     finally:
         worker.core.scheduler._rows = rows
     assert 'outcome="cancelled"' in client.get("/metrics").text
-
-
-def test_what_nobody_foresaw_is_told_by_the_log(
-    client: httpx.Client, running: Running, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fault(*_: object) -> None:
-        raise ZeroDivisionError("secret words")
-
-    monkeypatch.setattr(running.service, "answer", fault)
-    found = client.post(INFER, json=body(tensor("text", "red")), headers={"x-request-id": "odd"})
-    assert found.status_code == 500
-    assert found.json() == {"error": "the server failed; its log says why"}
-    (line,) = [record for record in caplog.records if record.message == "request failed"]
-    assert line.request == "odd"  # type: ignore[attr-defined]
-    assert line.exc_info is not None
-
-
-def test_where_all_is_full_nothing_is_read_but_the_head(
-    client: httpx.Client, running: Running, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = figures(client)
-    monkeypatch.setattr(running.service.worker._admission, "_preparing", 10_000)
-    for path in (INFER, PREDICT):
-        found = client.post(path, content=b"not even JSON")
-        assert (found.status_code, found.headers["retry-after"]) == (503, "1")
-        assert found.json() == {"error": "the queue of prompts is full"}
-    assert client.post("/admin/index").status_code == 401  # which computes nothing
-    assert client.get("/v2/health/ready").status_code == 200
-    monkeypatch.undo()
-    key = 'trace_requests_total{outcome="refused",route="unknown"}'
-    assert figures(client)[key] - before.get(key, 0) == 2
-    assert client.post(INFER, json=body(tensor("text", "red"))).status_code == 200
-
-
-def test_an_answer_comes_in_one_piece(running: Running) -> None:
-    content = json.dumps(body(tensor("text", "red"), reason="never")).encode()
-    head = f"POST {INFER} HTTP/1.1\r\nHost: here\r\nContent-Length: {len(content)}\r\n\r\n".encode()
-    with socket.create_connection(("127.0.0.1", running.server.http_port), 60) as connection:
-        for _ in range(20):
-            connection.sendall(head + content)
-            told, _, answer = connection.recv(1 << 20).partition(b"\r\n\r\n")
-            assert told.startswith(b"HTTP/1.1 200")
-            assert json.loads(answer)["model_name"] == NAME

@@ -52,7 +52,11 @@ class ServingPod(Section):
     tolerations: tuple[Toleration, ...] = Field((), description="Taints that the pod puts up with.")
     volumes: tuple[Volume, ...] = Field((), description="Claims mounted into the pod, read only.")
     secrets: tuple[SecretVariable, ...] = Field((), description="Variables filled from Secrets.")
-    env: dict[str, str] = Field({"OMP_NUM_THREADS": "2"}, description="Plain variables.")
+    env: dict[str, str] = Field(
+        {"OMP_NUM_THREADS": "1"},
+        description="Plain variables; threads that compute: a core fewer than the pod has, "
+        "which connections need.",
+    )
 
     def pod(self) -> Pod:
         """The same in the terms of the pipelines' pods."""

@@ -48,6 +48,7 @@ def build(
     from trace_retriever.demo_app.words import Words
     from trace_retriever.mbeir.layout import Layout
     from trace_retriever.model.bundle import load_model
+    from trace_retriever.serving.core import take_processors
     from trace_retriever.serving.identity import identify
     from trace_retriever.serving.retrieve import Retriever, Sources
     from trace_retriever.serving.worker import Worker
@@ -55,8 +56,10 @@ def build(
     layout, identity = Layout(dataset), identify(model)
     sources = Sources(embeddings=embeddings, dataset=dataset, split=_split(embeddings))
     retriever = Retriever(sources, identity.models)
+    bounds = settings or ServeSettings()
+    take_processors(bounds)
     loaded = load_model(model, device=device)
-    demo = Demo(layout, retriever, Worker(loaded, settings or ServeSettings()))
+    demo = Demo(layout, retriever, Worker(loaded, bounds))
     about = About(_name(model), loaded.settings.route_threshold, _attribution(dataset))
     page = Page(demo, Words(loaded, dataset), about)
     return create_app(page, hosts=_hosts(host), most_pixels=loaded.settings.max_pixels)

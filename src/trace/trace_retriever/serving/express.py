@@ -1,8 +1,8 @@
 """Inference requests, straight to the function that answers them.
 
-A framework's own way there (middleware, routes, dependencies, exit stacks) takes as long on the event loop as
-everything else that is done for a request; under load, others wait for that. The same functions are the
-application's routes too, which describe them and take what is not matched here.
+A framework's own way there (middleware, routes, dependencies, exit stacks) takes time of the event loop for
+which, under load, all other requests wait. The same functions are the application's routes too, which
+describe them and take what is not matched here.
 """
 
 import re

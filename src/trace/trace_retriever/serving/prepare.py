@@ -7,8 +7,8 @@ from trace_retriever.engine.prompts import Prompt
 from trace_retriever.model.bundle import TraceModel
 from trace_retriever.model.items import Item
 
-# What is made ready within a millisecond: as soon as a thread would begin.
-FEW_LETTERS, FEW_PIXELS, FEW_BYTES = 2000, 256 * 256, 1 << 16
+# What is made ready within a millisecond or so: about as soon as a thread would begin under load.
+FEW_LETTERS, FEW_PIXELS, FEW_BYTES = 2000, 160 * 160, 1 << 14
 Source = Item | Callable[[], Item]  # the latter is called where the item is made ready
 
 
